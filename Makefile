@@ -1,0 +1,55 @@
+# convivo: everything from nothing. `make` sets up .venv; a second `make` has nothing to do.
+#   make demo       the whole job on phantoms in 1D, 2D and 3D; names the reports at the end
+#   make test       the fast tests, within minutes
+#   make test-slow  the tests that take minutes each
+#   make check      what a change must pass: format, lint, types, import levels, tests, doctests
+#   make clean      removes what make made (runs/ is yours and stays)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# python3.11 first: CPU builds of torch are made for it; any later one serves as well.
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null; \
+	then echo $$p; break; fi; done)
+
+.PHONY: all demo test test-slow check lint doctest clean
+
+all: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { \
+		echo "convivo needs Python 3.11 or later, as python3.11 or python3 (or: make PYTHON=...)"; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv"; \
+		exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/convivo demo --out demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyrefly check
+
+doctest: $(STAMP)
+	$(BIN)/python -m pytest -q -p no:cacheprovider --doctest-modules src/convivo
+
+# In order of cost, so that the cheapest complaint comes first.
+check: lint
+	$(BIN)/python -m pytest -q tests/test_imports.py
+	$(MAKE) doctest
+	$(MAKE) test
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

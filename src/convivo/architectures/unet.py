@@ -1,0 +1,223 @@
+"""U-Net, padded and normalised: down by levels, up again, each level's detail handed across.
+
+Letters: L levels, finest first; *S spatial axes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from convivo.architectures.blocks import check_network_input, initialise, scaled
+from convivo.architectures.unet_plan import MAXIMUM, unet_plan
+from convivo.errors import ConfigError, ShapeError
+from convivo.geometry import Axes, per_axis, to_multiple
+from convivo.layers import Conv, Norm, Pool, UpConv, Upsample, activation
+from convivo.layers.kernels import check_choice
+
+__all__ = ["UNet", "unet", "unet_plan"]
+
+PerLevel = int | Sequence[int | Sequence[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What all levels of one network have alike."""
+
+    spatial_dims: int
+    norm: str
+    downsampling: str
+    upsampling: str
+
+    def block(self, ins: int, outs: int, kernel: Axes, stride: Axes) -> nn.Sequential:
+        """Convolution, normalisation, leaky ReLU, twice; the first one may stride."""
+        layers: list[nn.Module] = []
+        steps = max(stride) > 1
+        if steps and self.downsampling == "pool":
+            layers.append(Pool(stride, spatial_dims=self.spatial_dims))
+            stride = (1,) * self.spatial_dims
+        for i in range(2):
+            layers += self.unit(ins if i == 0 else outs, outs, kernel, stride if i == 0 else 1)
+        return nn.Sequential(*layers)
+
+    def unit(self, ins: int, outs: int, kernel: Axes, stride: Axes | int) -> list[nn.Module]:
+        """One convolution with what follows it; no bias, the normalisation would remove it."""
+        conv = Conv(
+            ins,
+            outs,
+            kernel,
+            stride=stride,
+            padding="same",
+            bias=self.norm == "none",
+            spatial_dims=self.spatial_dims,
+        )
+        norm = Norm(outs, self.norm, spatial_dims=self.spatial_dims)
+        return [conv, norm, activation("leaky_relu")]
+
+    def up(self, ins: int, outs: int, stride: Axes) -> nn.Module:
+        """From one level to the finer one above it."""
+        if self.upsampling == "transposed":
+            return UpConv(ins, outs, stride, spatial_dims=self.spatial_dims)
+        # the 1 x 1 convolution commutes with interpolation and is cheaper before it
+        return nn.Sequential(
+            Conv(ins, outs, 1, spatial_dims=self.spatial_dims),
+            Upsample(stride, kind="linear", spatial_dims=self.spatial_dims),
+        )
+
+
+class UNet(nn.Module):
+    """Encoder and decoder with skip connections; every level pads, so that output and input agree.
+
+    Shape: (N, C, *S) -> (N, num_classes, *S), S a multiple of `total_stride`. With deep
+    supervision, in training mode only: a list of such logits, full resolution first, each next one
+    a level coarser, the bottleneck without.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        kernels: Sequence[Axes],
+        strides: Sequence[Axes],
+        recipe: Recipe,
+        *,
+        in_channels: int,
+        num_classes: int,
+        deep_supervision: bool,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.spatial_dims = in_channels, recipe.spatial_dims
+        self.deep_supervision = deep_supervision
+        self.total_stride: Axes = tuple(math.prod(s) for s in zip(*strides, strict=True))
+        # an instance of one sample has no variance
+        self.least_grid = 2 if recipe.norm == "instance" else 1
+        self.encoder, self.ups, self.decoder = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        ins = in_channels
+        for outs, kernel, stride in zip(channels, kernels, strides, strict=True):
+            self.encoder.append(recipe.block(ins, outs, kernel, stride))
+            ins = outs
+        ones = (1,) * recipe.spatial_dims
+        # decoder, ups and heads count from the finest level, like the encoder
+        for level, outs in enumerate(channels[:-1]):
+            self.ups.append(recipe.up(channels[level + 1], outs, strides[level + 1]))
+            self.decoder.append(recipe.block(2 * outs, outs, kernels[level], ones))
+        heads = channels[:-1] if deep_supervision else channels[:1]
+        dims = recipe.spatial_dims
+        self.heads = nn.ModuleList(Conv(c, num_classes, 1, spatial_dims=dims) for c in heads)
+
+    def check_size(self, size: Axes) -> None:
+        """Raises ShapeError unless every axis is a multiple of `total_stride`."""
+        need = list(to_multiple([max(1, n) for n in size], self.total_stride))
+        if (
+            math.prod(n // s for n, s in zip(need, self.total_stride, strict=True))
+            < self.least_grid
+        ):
+            shortest = need.index(min(need))
+            need[shortest] *= 2
+        if tuple(need) == tuple(size):
+            return
+        rule = f"every axis must be a multiple of {self.total_stride}"
+        rule += ", with two samples at the bottom" if self.least_grid > 1 else ""
+        remedy = f"Pad to {tuple(need)}, or use fewer levels"
+        raise ShapeError("unet", rule, f"size {tuple(size)}", remedy)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of each level of the encoder, finest first."""
+        outputs = []
+        for block in self.encoder:
+            x = block(x)
+            outputs.append(x)
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        check_network_input(x, self.in_channels, self.spatial_dims, "unet", self.check_size)
+        skips = self.features(x)
+        x = skips.pop()
+        supervise = self.deep_supervision and self.training
+        logits = []
+        for level in reversed(range(len(self.decoder))):
+            x = self.decoder[level](torch.cat([skips.pop(), self.ups[level](x)], dim=1))
+            if level == 0 or supervise:
+                logits.append(self.heads[level](x))
+        return logits[::-1] if supervise else logits[-1]
+
+
+def unet(
+    *,
+    spatial_dims: int,
+    in_channels: int,
+    num_classes: int,
+    input_size: Axes | None = None,
+    width: float = 1.0,
+    channels: Sequence[int] = (32, 64, 128, 256),
+    levels: int | None = None,
+    kernels: PerLevel = 3,
+    strides: PerLevel = 2,
+    norm: str = "instance",
+    downsampling: str = "conv",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+) -> UNet:
+    """A U-Net with He's starting weights.
+
+    Args:
+        channels: of each level, finest first.
+        levels: keep so many of `channels`, or go on doubling the last one, up to 320.
+        kernels: of each level: one int for all, or per level an int or one int per axis (odd).
+        strides: into each level, the same way; the first level's is 1, one int means all others.
+        norm: "instance", "batch", "group" or "none".
+        downsampling: "conv" (the level's first convolution strides) or "pool" (maximum).
+        upsampling: "transposed" (convolution) or "linear" (interpolation).
+        deep_supervision: return a list of logits in training, see `UNet`.
+    Raises:
+        ConfigError: lists of other lengths than the levels, or a value an option cannot take.
+    Source: Ronneberger et al. 2015, arXiv:1505.04597; Isensee et al. 2021, arXiv:1809.10486.
+    """
+    widths = [scaled(c, width) for c in _channels(channels, levels)]
+    count, ones = len(widths), (1,) * spatial_dims
+    step = [1] + [strides] * (count - 1) if isinstance(strides, int) else strides
+    steps = _per_level(step, count, spatial_dims, "strides")
+    if steps[0] != ones:
+        rule = "the first level works at full resolution, its stride is 1"
+        raise ConfigError("net.strides", rule, steps[0], f"Put {ones} first")
+    recipe = Recipe(
+        spatial_dims=spatial_dims,
+        norm=norm,
+        downsampling=check_choice(downsampling, ("conv", "pool"), "net.downsampling"),
+        upsampling=check_choice(upsampling, ("transposed", "linear"), "net.upsampling"),
+    )
+    net = UNet(
+        widths,
+        _per_level(kernels, count, spatial_dims, "kernels"),
+        steps,
+        recipe,
+        in_channels=in_channels,
+        num_classes=num_classes,
+        deep_supervision=deep_supervision,
+    )
+    initialise(net, lambda weight, fan: nn.init.normal_(weight, std=math.sqrt(2 / fan)))
+    return net
+
+
+def _channels(channels: Sequence[int], levels: int | None) -> list[int]:
+    wanted = len(channels) if levels is None else levels
+    if wanted < 2 or not channels or min(channels) < 1:
+        rule = "at least two levels, each with at least one channel"
+        got = f"channels={tuple(channels)}, levels={levels}"
+        raise ConfigError("net.channels", rule, got, "Give one number per level, finest first")
+    result = list(channels[:wanted])
+    while len(result) < wanted:
+        result.append(max(result[-1], min(2 * result[-1], MAXIMUM)))
+    return result
+
+
+def _per_level(values: PerLevel, count: int, spatial_dims: int, option: str) -> list[Axes]:
+    rows = [values] * count if isinstance(values, int) else list(values)
+    if len(rows) != count:
+        rule = f"one entry for each of the {count} levels"
+        raise ConfigError(f"net.{option}", rule, values, "Add or remove entries")
+    result = [per_axis(row, spatial_dims, option) for row in rows]
+    if any(n < 1 for row in result for n in row):
+        raise ConfigError(f"net.{option}", "positive integers", values, "Give 1 or more")
+    return result

@@ -1,0 +1,266 @@
+"""The command line: options in, one verb called, its answer printed. No work is done here.
+
+Everything heavy is imported inside the commands, so that help and mistakes are answered at once.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from convivo import config, console
+from convivo.console import Answer
+
+EPILOG = "With any command: --json prints one JSON document, -q no progress, --debug tracebacks."
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out a command line (this process's own by default); returns the exit status."""
+    return console.run(app, words)
+
+
+def _checked(parse: Callable[..., object], where: str) -> Callable[[str | None], str | None]:
+    """Refuse nonsense before anything heavy is imported; the verb gets the text as it is."""
+
+    def callback(value: str | None) -> str | None:
+        if value is not None:
+            parse(value, where)
+        return value
+
+    return callback
+
+
+def _option(text: str, *names: str, show_default: bool = False, **more: Any) -> Any:
+    return typer.Option(*names, help=text, show_default=show_default, **more)
+
+
+def _budget(text: str, name: str, parse: Callable[..., object], metavar: str) -> Any:
+    return _option(text, name, metavar=metavar, callback=_checked(parse, name))
+
+
+DATA_HELP = "Folder or file with the data, in any known layout."
+Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Task = Annotated[str | None, _option("What to learn; else seen from the data.", "--task")]
+Layout = Annotated[str | None, _option("How DATA is laid out; else recognised.", "--layout")]
+Subject = Annotated[
+    str | None, _option("Its match in a case's path is the subject.", "--subject", metavar="REGEX")
+]
+Labels = Annotated[
+    str | None, _option("Names of classes, as 0=membrane,255=cell.", "--labels", metavar="MAP")
+]
+Positive = Annotated[str | None, _option("Of two classes, the one to find.", "--positive")]
+Net = Annotated[str | None, _option("Network (`convivo nets`); else chosen.", "--net")]
+Ram = Annotated[str | None, _budget("Memory to stay within.", "--ram", config.size, "8G")]
+Time = Annotated[str | None, _budget("Wall clock to end within.", "--time", config.duration, "20m")]
+Epochs = Annotated[int | None, _option("Passes over the training data.", "--epochs", min=1)]
+Out = Annotated[Path, _option("Folder to write to.", "--out")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], _option("Where to compute.", "--device")]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"], _option("Numbers to compute with.", "--precision")
+]
+Threads = Annotated[int | None, _option("CPU threads.", "--threads", min=1)]
+Settings = Annotated[
+    list[str] | None, _option("One key of the configuration.", "--set", metavar="KEY=VALUE")
+]
+Accept = Annotated[
+    list[str] | None,
+    _option("Train in spite of this error of the data.", "--accept", metavar="CODE"),
+]
+
+
+@app.callback(invoke_without_command=True)
+def convivo(
+    context: typer.Context,
+    json: Annotated[bool, _option("Print one JSON document.", "--json")] = False,
+    quiet: Annotated[bool, _option("No progress.", "--quiet", "-q")] = False,
+    debug: Annotated[bool, _option("Show the traceback of an error.", "--debug")] = False,
+    version: Annotated[bool, _option("Print the version.", "--version")] = False,
+) -> None:
+    """From a folder of biomedical signals, images or volumes to a trained, measured network."""
+    context.obj = quiet
+    if version:
+        from convivo import __version__
+
+        typer.echo(f"convivo {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+@app.command(epilog=EPILOG)
+def inspect(
+    data: Data,
+    task: Task = None,
+    layout: Layout = None,
+    subject: Subject = None,
+    positive: Positive = None,
+    labels: Labels = None,
+) -> Answer:
+    """Look at a folder or file as it is; train nothing."""
+    from convivo.verbs.inspect import inspect as verb
+
+    found = verb(data, task=task, layout=layout, subject=subject, labels=labels, positive=positive)
+    return Answer(found.document(), found.text, int(found.has_errors))
+
+
+@app.command(epilog=EPILOG)
+def plan(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)] = None,
+    input: Annotated[str | None, _option("Shape.", "--input", metavar="C,S1[,S2[,S3]]")] = None,
+    net: Net = None,
+    batch: Annotated[int | None, _option("Items a step.", "--batch", min=1)] = None,
+    mode: Annotated[Literal["train", "infer"], _option("What for.", "--mode")] = "train",
+    optimizer: Annotated[
+        Literal["sgd", "momentum", "adam", "adamw"], _option("Optimizer.", "--optimizer")
+    ] = "adamw",
+    classes: Annotated[int | None, _option("Number of classes.", "--classes", min=1)] = None,
+    layers: Annotated[bool, _option("A row for each layer.", "--layers")] = False,
+    precision: Precision = "auto",
+) -> Answer:
+    """Say what a network costs, before a byte of it is allocated."""
+    from convivo.verbs.plan import plan as verb
+
+    planned = verb(
+        data, input=input, net=net, batch=batch, mode=mode, optimizer=optimizer, classes=classes,
+        layers=layers, precision=precision,
+    )  # fmt: skip
+    return Answer(planned.document(), planned.text)
+
+
+@app.command(epilog=EPILOG)
+def train(
+    context: typer.Context,
+    data: Data,
+    out: Out,
+    net: Net = None,
+    task: Task = None,
+    ram: Ram = None,
+    time: Time = None,
+    epochs: Epochs = None,
+    seed: Annotated[int, _option("Of every random choice.", "--seed", min=0)] = 0,
+    settings: Settings = None,
+    configuration: Annotated[
+        Path | None, _option("Many keys of it, as TOML.", "--config", metavar="FILE")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: Threads = None,
+    accept: Accept = None,
+    resume: Annotated[bool, _option("Go on with the run in --out.", "--resume")] = False,
+    plan: Annotated[Path | None, _option("Repeat this plan.json.", "--plan")] = None,
+    layout: Layout = None,
+    subject: Subject = None,
+    positive: Positive = None,
+    labels: Labels = None,
+) -> Answer:
+    """Train on a folder of data, and measure and report the result."""
+    from convivo.verbs.train import train as verb
+
+    run = verb(
+        data, out=out, net=net, task=task, ram=ram, time=time, epochs=epochs, seed=seed,
+        settings=tuple(settings or ()), config=configuration, device=device, precision=precision,
+        threads=threads, accept=tuple(accept or ()), resume=resume, plan=plan, layout=layout,
+        subject=subject, labels=labels, positive=positive, quiet=context.obj,
+    )  # fmt: skip
+    return Answer(run.evaluation, run.text)
+
+
+@app.command(epilog=EPILOG)
+def evaluate(
+    context: typer.Context,
+    run: RunFolder,
+    data: Annotated[Path | None, _option("Other data than the run's own.", "--data")] = None,
+    split: Annotated[Literal["test", "val"], _option("Which part.", "--split")] = "test",
+    device: Device = "auto",
+    threads: Threads = None,
+    layout: Layout = None,
+    subject: Subject = None,
+    positive: Positive = None,
+    labels: Labels = None,
+) -> Answer:
+    """Measure a trained network on held-out data."""
+    from convivo.verbs import evaluate as verb
+
+    reading = {"layout": layout, "subject": subject, "positive": positive, "labels": labels}
+    document = verb.evaluate(
+        run, data=data, split=split, device=device, threads=threads, quiet=context.obj,
+        **{name: value for name, value in reading.items() if value is not None},
+    )  # fmt: skip
+    return Answer(document, lambda: verb.text(document))
+
+
+@app.command(epilog=EPILOG)
+def predict(
+    context: typer.Context,
+    run: RunFolder,
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Files or folders, several.")
+    ],
+    out: Out,
+    overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
+    shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> Answer:
+    """Apply a trained network to new files."""
+    from convivo.verbs.predict import predict as verb
+
+    document = verb(
+        run, inputs, out=out, overwrite=overwrite, shard=shard, device=device, threads=threads,
+        quiet=context.obj,
+    )  # fmt: skip
+    failed = document["failed"]
+    lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]
+    lines += [f"failed: {row['error']}" for row in failed]
+    return Answer(document, lambda: "\n".join([*lines, f"in {out}"]), int(bool(failed)))
+
+
+@app.command(epilog=EPILOG)
+def nets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A network.")] = None,
+) -> Answer:
+    """List the networks, or describe one."""
+    from convivo.verbs.nets import describe, networks
+
+    if name is None:
+        document = networks()
+        rows = [f"{row['name']:<16}{row['year']}  {row['paper']}" for row in document["nets"]]
+        return Answer(document, lambda: "\n".join(rows))
+    text = describe(name)
+    document = networks()
+    document["nets"] = [row for row in document["nets"] if row["name"] == name]
+    return Answer(document, lambda: text)
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    context: typer.Context,
+    dims: Annotated[int | None, _option("1, 2 or 3; else all.", "--dims", min=1, max=3)] = None,
+    out: Annotated[Path, _option("Folder to write to.", "--out", show_default=True)] = Path("demo"),
+) -> Answer:
+    """Do the whole job on phantoms, ending in reports."""
+    from convivo.verbs.demo import demo as verb
+
+    document = verb(dims=dims, out=out, quiet=context.obj)
+    return Answer(document, lambda: "\n".join(f"report: {path}" for path in document["reports"]))
+
+
+@app.command(epilog=EPILOG)
+def verify(run: RunFolder) -> Answer:
+    """Hold a run's receipt against what is there."""
+    from convivo.verbs.verify import verify as verb
+
+    document = verb(run)
+    lines = [f"{row['severity']}: {row['message']}" for row in document["findings"]]
+    lines += ["everything is as the receipt says"] if document["ok"] else []
+    return Answer(document, lambda: "\n".join(lines), int(not document["ok"]))

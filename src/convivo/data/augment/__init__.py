@@ -1,0 +1,113 @@
+"""Batch -> altered batch: what could have been recorded just as well, on the batch's device.
+
+`draw` makes every random choice, `apply` obeys it: the same choices give the same bits.
+Letters: N items, C channels, *S spatial axes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from convivo.data.augment.intensity import Intensity, apply_intensity, draw_intensity
+from convivo.data.augment.settings import Augmentation, default
+from convivo.data.augment.signals import Disturbance, apply_disturbance, draw_disturbance
+from convivo.data.augment.spatial import Spatial, apply_spatial, draw_spatial
+from convivo.data.augment.warp import Warp, apply_warp, draw_warp
+from convivo.errors import ShapeError
+
+__all__ = ["Augmentation", "Parameters", "apply", "default", "draw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Everything chosen for one batch of shape (batch, channels, *shape)."""
+
+    batch: int
+    channels: int
+    shape: tuple[int, ...]
+    place: Spatial | Warp
+    intensity: Intensity
+    disturbance: Disturbance | None
+
+
+def draw(
+    augmentation: Augmentation,
+    batch: int,
+    shape: Sequence[int],
+    channels: int,
+    rng: np.random.Generator,
+    *,
+    spacing: Sequence[float] | None = None,
+) -> Parameters:
+    """All random choices for one batch.
+
+    Args:
+        augmentation: how strong and how likely each change is.
+        batch, shape, channels: N, *S and C of the batch.
+        rng: the only source of randomness; noise fields get a seed from it.
+        spacing: distance between samples per axis. Volumes: rotations are isometric in it and
+            mostly stay in the plane of fine axes; a coarse axis is not blurred. Signals: seconds,
+            so that powerline noise has its frequency; without it there is none.
+    Raises:
+        ShapeError: another number of axes than the augmentation was made for, or an axis to
+            flip that is not there.
+    """
+    sizes = tuple(int(n) for n in shape)
+    if len(sizes) not in (1, 2, 3) or (spacing is not None and len(spacing) != len(sizes)):
+        rule = "1, 2 or 3 spatial axes, with one spacing per axis"
+        got = f"shape {sizes}, spacing {spacing}"
+        raise ShapeError("augment", rule, got, "Give the batch's spatial sizes")
+    if any(axis >= len(sizes) for axis in augmentation.flip_axes):
+        rule = f"flip_axes are below {len(sizes)}"
+        raise ShapeError("augment", rule, augmentation.flip_axes, "Flip only axes that exist")
+    steps = tuple(spacing) if spacing is not None else None
+    signal = len(sizes) == 1
+    place_of = draw_warp if signal else draw_spatial
+    return Parameters(
+        batch=batch,
+        channels=channels,
+        shape=sizes,
+        place=place_of(augmentation, batch, sizes, rng, spacing=steps),
+        disturbance=(
+            draw_disturbance(augmentation, batch, channels, sizes[0], rng, spacing=steps)
+            if signal
+            else None
+        ),
+        intensity=draw_intensity(augmentation, batch, channels, len(sizes), rng, spacing=steps),
+    )
+
+
+@torch.no_grad()
+def apply(
+    images: torch.Tensor, targets: torch.Tensor | None, parameters: Parameters
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The batch as drawn; the input stays as it was.
+
+    Args:
+        images: (N, C, *S) float32, normalised (gains and noise are in deviations).
+        targets: (N, *S) int64 label maps, which move with the images, or None.
+    Returns:
+        New images and targets of the same shapes. An item for which nothing was drawn keeps its
+        exact values.
+    Raises:
+        ShapeError: shapes other than those the parameters were drawn for.
+    """
+    expected = (parameters.batch, parameters.channels, *parameters.shape)
+    if tuple(images.shape) != expected:
+        remedy = "Draw parameters for this batch"
+        raise ShapeError("augment", f"images are {expected}", tuple(images.shape), remedy)
+    if targets is not None and targets.shape != (parameters.batch, *parameters.shape):
+        rule = f"label maps are {(parameters.batch, *parameters.shape)}"
+        raise ShapeError("augment", rule, tuple(targets.shape), "Pass None for class targets")
+    images = images.clone()
+    targets = None if targets is None else targets.clone()
+    if isinstance(parameters.place, Warp):
+        apply_warp(images, targets, parameters.place)
+    else:
+        apply_spatial(images, targets, parameters.place)
+    apply_intensity(images, parameters.intensity)
+    if parameters.disturbance is not None:  # last, so that silent leads are silent
+        apply_disturbance(images, parameters.disturbance)
+    return images, targets

@@ -1,0 +1,185 @@
+"""Store -> Batch: which items a step sees, and their windows or patches.
+
+Randomness is a function of (seed, step) or (seed, epoch) alone, so a run can restart at any
+step and draw the same batches. Letters: B items of a batch, C channels, *S spatial axes.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from convivo.data.sample import Events
+from convivo.data.store import Store
+
+Sampling = Literal["whole", "window", "patch", "crop"]
+ORDER, PLACE = 1, 2  # streams of randomness, kept apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """images (B, C, *S) float32; targets (B,) int64 classes or (B, *S) label maps."""
+
+    images: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """What is drawn: a case, or one moment (prepared sample index) of it."""
+
+    case: int
+    position: int = -1
+    label: int = -1
+
+
+def items_of(store: Store) -> list[Item]:
+    """Every item of a store: labelled moments of records, else one per case."""
+    items: list[Item] = []
+    for case, target in enumerate(store.targets):
+        if isinstance(target, Events):
+            pairs = zip(target.positions.tolist(), target.labels.tolist(), strict=True)
+            items += [Item(case=case, position=p, label=y) for p, y in pairs if y >= 0]
+        else:
+            items.append(Item(case=case, label=target if isinstance(target, int) else -1))
+    return items
+
+
+def window(image: np.ndarray, start: int, length: int) -> np.ndarray:
+    """(C, T) -> (C, length) from `start`, zeros past either end."""
+    stop = start + length
+    inside = image[:, max(start, 0) : max(min(stop, image.shape[1]), 0)]
+    if inside.shape[1] == length:
+        return inside
+    before = max(-start, 0)
+    out = np.zeros((image.shape[0], length), image.dtype)
+    out[:, before : before + inside.shape[1]] = inside
+    return out
+
+
+def pad_to(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Grow the trailing axes to at least `size` by repeating the edge, evenly on both sides."""
+    lead = array.ndim - len(size)
+    missing = [max(want - have, 0) for want, have in zip(size, array.shape[lead:], strict=True)]
+    if not any(missing):
+        return array
+    return np.pad(array, [(0, 0)] * lead + [(m // 2, m - m // 2) for m in missing], mode="edge")
+
+
+class Batches:
+    """Batches of a store by step number.
+
+    Args:
+        store: prepared cases.
+        size: what the network sees: (*S); for "window" its length around a moment.
+        batch: items per step.
+        sampling: "whole" cases, "window"s around moments, "crop"s of longer signals, "patch"es.
+        seed: with the step it decides everything drawn.
+        balance: 0 draws items as often as they occur, 1 every class equally often.
+        foreground: share of patches centred on a class other than 0, classes equally often.
+        before: share of a window that lies before its moment.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        size: tuple[int, ...],
+        batch: int,
+        sampling: Sampling,
+        seed: int,
+        balance: float = 0.0,
+        foreground: float = 0.5,
+        before: float = 0.5,
+    ) -> None:
+        self.store, self.size, self.batch, self.sampling = store, tuple(size), batch, sampling
+        self.seed, self.foreground, self.before = seed, foreground, before
+        self.items = items_of(store)
+        self.weights = class_weights(np.array([item.label for item in self.items]), balance)
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    @property
+    def items_per_epoch(self) -> int:
+        """One look at everything: items, or as many patches as the cases have room for."""
+        if self.sampling != "patch":
+            return len(self.items)
+        voxels = sum(float(np.prod(image.shape[1:])) for image in self.store.images)
+        return max(len(self.items), round(voxels / float(np.prod(self.size))))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, -(-self.items_per_epoch // self.batch))
+
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng((self.seed, ORDER, epoch))
+        n = self.items_per_epoch
+        if self.weights is not None:
+            return rng.choice(len(self.items), size=n, p=self.weights)
+        rounds = -(-n // len(self.items))
+        return np.concatenate([rng.permutation(len(self.items)) for _ in range(rounds)])[:n]
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step; the last one of an epoch runs on into the next."""
+        n = self.items_per_epoch
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        chosen = [self.items[self._order(int(p // n))[p % n]] for p in places]
+        if self.sampling == "whole":
+            return self._whole(chosen)
+        rng = np.random.default_rng((self.seed, PLACE, step))
+        cut = {"window": self._window, "crop": self._crop, "patch": self._patch}[self.sampling]
+        rows = [cut(item, rng) for item in chosen]
+        images = np.stack([row[0] for row in rows]).astype(np.float32, copy=False)
+        targets = np.stack([np.asarray(row[1]) for row in rows]).astype(np.int64, copy=False)
+        return Batch(images=images, targets=targets)
+
+    def _whole(self, chosen: list[Item]) -> Batch:
+        cases = [item.case for item in chosen]
+        if isinstance(self.store.images, np.ndarray):
+            images = self.store.images[cases]
+        else:
+            images = np.stack([self.store.images[case] for case in cases])
+        targets = np.array([item.label for item in chosen], np.int64)
+        return Batch(images=images.astype(np.float32, copy=False), targets=targets)
+
+    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        start = item.position - round(self.before * self.size[0])
+        return window(self.store.images[item.case], start, self.size[0]), item.label
+
+    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        image = self.store.images[item.case]
+        spare = image.shape[1] - self.size[0]
+        start = int(rng.integers(0, spare + 1)) if spare > 0 else spare // 2
+        return window(image, start, self.size[0]), item.label
+
+    def _patch(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.store.targets[item.case]
+        if not isinstance(labels, np.ndarray):
+            raise TypeError("patches are drawn from label maps")
+        image = pad_to(np.asarray(self.store.images[item.case]), self.size)
+        labels = pad_to(labels, self.size)
+        starts = self._patch_start(labels, rng)
+        place = tuple(slice(a, a + n) for a, n in zip(starts, self.size, strict=True))
+        return image[(slice(None), *place)], labels[place]
+
+    def _patch_start(self, labels: np.ndarray, rng: np.random.Generator) -> list[int]:
+        spare = [have - want for have, want in zip(labels.shape, self.size, strict=True)]
+        if not any(spare):
+            return [0] * len(spare)
+        if rng.random() < self.foreground:
+            classes = [int(c) for c in np.unique(labels) if c > 0]
+            if classes:
+                where = np.argwhere(labels == classes[int(rng.integers(len(classes)))])
+                centre = where[int(rng.integers(len(where)))]
+                starts = zip(centre, self.size, spare, strict=True)
+                return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
+        return [int(rng.integers(0, s + 1)) for s in spare]
+
+
+def class_weights(labels: np.ndarray, balance: float) -> np.ndarray | None:
+    """Drawing probability per item, proportional to (size of its class) ** -balance."""
+    if balance <= 0 or not len(labels) or labels.min() < 0:
+        return None
+    counts = np.bincount(labels).astype(np.float64)
+    weights = counts[labels] ** -balance
+    return weights / weights.sum()

@@ -1,0 +1,96 @@
+"""Counts classes and completes what the layout could not know of them: names, stored values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from convivo.data.labels import MOST_UNNAMED, names_of_values
+from convivo.data.problems import WHOLE, problem
+from convivo.data.sample import Case, Index, Problem
+from convivo.data.survey import LabelMap, damaged
+from convivo.errors import ReadError
+
+Counts = dict[str, tuple[int, ...]]
+"""Case id -> number per class index."""
+
+
+def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[Problem]]:
+    """The index with classes and label values of a segmentation, read from its maps if need be.
+
+    Values that nothing names are classes by value, lowest first. Negative values are none.
+    """
+    if index.task != "segment" or index.label_values is not None:
+        return index, []
+    if index.classes:
+        return replace(index, label_values=tuple(range(len(index.classes)))), []
+    values = sorted({v for labels in maps.values() for v in labels.counts if v >= 0})
+    named = replace(index, classes=names_of_values(values), label_values=tuple(values))
+    if len(values) <= MOST_UNNAMED:
+        return named, []
+    message = f"the label maps hold {len(values)} different values: grey levels or object numbers"
+    remedy = "Save masks without lossy compression, one value per class"
+    return named, [problem("label-out-of-range", WHOLE, message, remedy)]
+
+
+def pixel_counts(index: Index, maps: Mapping[str, LabelMap]) -> Counts:
+    """Positions of each class in every label map."""
+    values = index.label_values or ()
+    return {
+        case_id: tuple(labels.counts.get(value, 0) for value in values)
+        for case_id, labels in maps.items()
+        if labels.problem is None
+    }
+
+
+def case_counts(
+    index: Index, cases: Sequence[Case], pixels: Mapping[str, Sequence[int]]
+) -> tuple[Counts, list[Problem]]:
+    """What each case adds to `count`: its beats per class, or 1 for every class it has."""
+    if index.events:
+        return _beats(index, cases)
+    if index.task == "segment":
+        return {c.id: tuple(int(n > 0) for n in pixels.get(c.id, ())) for c in cases}, []
+    several = index.extra.get("targets")
+    if isinstance(several, np.ndarray):  # several labels a case, a row (L,) each
+        return {c.id: tuple(several[c.index or 0].tolist()) for c in cases}, []
+    rows = np.eye(len(index.classes), dtype=int).tolist()
+    one_hot = [tuple(row) for row in rows]
+    return {c.id: one_hot[c.target] for c in cases if c.target is not None}, []
+
+
+def class_rows(
+    index: Index, cases: Sequence[Case], counts: Counts, pixels: Counts
+) -> tuple[dict, ...]:
+    """The rows of `classes` in the inspection's JSON: name, count and, for label maps, pixels."""
+    rows = [{"name": name, "count": 0} for name in index.classes]
+    for key, numbers in (("count", counts), ("pixels", pixels)):
+        if key == "pixels" and index.task != "segment":
+            continue
+        for row, total in zip(rows, totals(cases, numbers, len(rows)), strict=True):
+            row[key] = total
+    return tuple(rows)
+
+
+def totals(cases: Sequence[Case], counts: Mapping[str, Sequence[int]], classes: int) -> list[int]:
+    """The sum of the cases' numbers per class."""
+    rows = [counts[case.id] for case in cases if case.id in counts]
+    return np.array(rows, dtype=np.int64).reshape(-1, classes).sum(axis=0).tolist()
+
+
+def _beats(index: Index, cases: Sequence[Case]) -> tuple[Counts, list[Problem]]:
+    from convivo.data.readers.wfdb import read_events
+
+    counts: Counts = {}
+    problems = []
+    for case in cases:
+        if case.label is None:
+            continue
+        try:
+            labels = read_events(case.label, index.classes).labels
+        except ReadError as error:
+            problems.append(damaged(case.id, error))
+            continue
+        found = np.bincount(labels[labels >= 0], minlength=len(index.classes))
+        counts[case.id] = tuple(found.tolist())
+    return counts, problems

@@ -1,0 +1,250 @@
+"""Looks at a folder or file as it is: path -> Inspection. Trains nothing, changes nothing.
+
+Every later step starts from the value made here: what the cases are, which belong together,
+which classes there are, and what is wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convivo.data import leaks
+from convivo.data.classes import Counts, case_counts, class_rows, completed, pixel_counts
+from convivo.data.findings import (
+    class_findings,
+    dimension_findings,
+    header_findings,
+    map_findings,
+    pixel_findings,
+)
+from convivo.data.labels import positive_class, rename
+from convivo.data.layouts import detect
+from convivo.data.loading import load
+from convivo.data.problems import left_out, of_many
+from convivo.data.sample import Case, Header, Index, Problem, Sample
+from convivo.data.stacks import is_stack, numbered
+from convivo.data.statistics import Statistics, statistics_of
+from convivo.data.survey import Pixels, Progress, read_headers, read_maps, read_pixels
+from convivo.data.units import Unit, Units, find_units, sections
+from convivo.errors import ReadError, UsageError
+
+TASKS = ("classify", "segment")
+
+NOTES: Mapping[Unit, str | None] = {
+    "subject": None,
+    "case": "Subjects are unknown: cases of one person may be on both sides of a split, "
+    "and intervals may be too narrow.",
+    "section": "All cases come from one subject: intervals speak of this subject only "
+    "and may be too narrow.",
+}
+"""What must be said where the unit is not the subject."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A data set as it was found.
+
+    index: as the layout found it, classes and label values completed. cases: the usable ones,
+    headers filled. units: case id -> what a split keeps together; unit: of which kind they are.
+    class_counts: rows of name, count (cases, or beats) and, for segmentation, pixels.
+    case_counts: case id -> what it adds to each class's count. pixel_counts: case id -> positions
+    per class of its label map. excluded: ids left out, the reasons are among the problems.
+    sampled: how many images were read where not all were, else None.
+    """
+
+    index: Index
+    cases: tuple[Case, ...]
+    units: Mapping[str, str]
+    unit: Unit
+    unit_source: str
+    subject_known: bool
+    positive_class: str | None
+    statistics: Statistics
+    class_counts: tuple[dict, ...]
+    problems: tuple[Problem, ...]
+    case_counts: Mapping[str, tuple[int, ...]]
+    pixel_counts: Mapping[str, tuple[int, ...]]
+    unlabelled: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    sampled: int | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a problem is an error, so that `train` would refuse."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def units_note(self) -> str | None:
+        """What must be said of intervals, where the unit is not the subject."""
+        return NOTES[self.unit]
+
+    def load(self, case: Case) -> Sample:
+        """Read one case, `unit` set. Raises what `loading.load` raises."""
+        return replace(load(case, self.index), unit=self.units.get(case.id, case.id))
+
+    def document(self) -> dict:
+        """The JSON document of `convivo inspect`."""
+        return {
+            "schema": 1,
+            "path": str(self.index.root),
+            "layout": self.index.layout,
+            "task": self.index.task,
+            "spatial_dims": self.index.spatial_dims,
+            "cases": len(self.cases),
+            "unit": self.unit,
+            "units": len(set(self.units.values())),
+            "unit_source": self.unit_source,
+            "units_note": self.units_note,
+            **self.statistics.document(),
+            "classes": [dict(row) for row in self.class_counts],
+            "positive_class": self.positive_class,
+            "problems": [_row(problem) for problem in self.problems],
+            "excluded": list(self.excluded),
+            "unlabelled": len(self.unlabelled),
+            "sampled": self.sampled,
+        }
+
+
+def _row(problem: Problem) -> dict[str, str]:
+    names = ("severity", "code", "path", "message", "remedy")
+    return {name: getattr(problem, name) for name in names}
+
+
+def inspect_data(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    layout: str | None = None,
+    subject: str | None = None,
+    labels: str | None = None,
+    positive: str | None = None,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Read headers, label maps and as many pixels as is quick, and say what is there.
+
+    Images are all read up to 2,000 cases or 512 MB of pixels; of larger sets 512, spread evenly.
+    Cases that cannot be trained on (damaged, off the grid, out of range, not finite) are left out.
+
+    Args:
+        path: folder or file, in any known layout.
+        task: insist on "classify" or "segment". layout: instead of the detected one.
+        subject: regular expression on the ids: its first group, else its match, is the subject.
+        labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        progress: called with what is done, how many are done and how many there are.
+    Raises:
+        ReadError: nothing there, no known layout, no case that can be read.
+        UsageError: an option that does not fit the data.
+    """
+    index = detect(Path(path), layout)
+    _check_task(index, task)
+    _require_some(index, index.cases, index.problems)
+    cases, problems = read_headers(index.cases, progress)
+    _require_some(index, cases, problems)
+    maps = read_maps(cases, progress) if index.task == "segment" else {}
+    problems += [labels.problem for labels in maps.values() if labels.problem]
+    index, many = completed(index, maps)
+    index = rename(index, labels)
+    stackable = index.spatial_dims == 2 and numbered(cases)
+    pixels = read_pixels(cases, thumbnails=stackable, progress=progress)
+    problems += [*many, *dimension_findings(index, cases), *map_findings(index, cases, maps)]
+    problems += pixel_findings(cases, pixels)
+    areas = pixel_counts(index, maps)
+    counts, unread = case_counts(index, cases, areas)
+    problems = _graded(index, [*index.problems, *problems, *unread])
+    usable = [case for case in cases if case.id not in left_out(problems)]
+    units, leaking = _units(index, usable, pixels, subject)
+    problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
+    return _inspection(
+        index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
+        positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
+    )  # fmt: skip
+
+
+def _check_task(index: Index, task: str | None) -> None:
+    if task is None or task == index.task:
+        return
+    if task not in TASKS:
+        known = f"Known: {', '.join(TASKS)}"
+        raise UsageError("--task", "a task that can be trained", repr(task), known)
+    remedy = "Leave --task out, or add label maps (segment) or class folders (classify)"
+    rule = f"the data have labels to {task}"
+    raise UsageError("--task", rule, f"labels to {index.task} ({index.layout})", remedy)
+
+
+def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:
+    if cases:
+        return
+    if problems:
+        first = problems[0]
+        got = f"{first.path}: {first.message}"
+        if len(problems) > 1:
+            got += f" (and {len(problems) - 1} more problems)"
+        raise ReadError(index.root, "at least one case can be read", got, first.remedy)
+    got = f"{len(index.unlabelled)} files without labels"
+    remedy = "Put images in a folder per class, or masks beside them; predict takes files as is"
+    raise ReadError(index.root, "the data hold a labelled case", got, remedy)
+
+
+def _graded(index: Index, problems: Sequence[Problem]) -> list[Problem]:
+    listed = {case.id for case in index.cases}
+    unlisted = {p.path for p in index.problems if p.code in ("unreadable", "truncated")}
+    return list(of_many(problems, len(listed | unlisted)))
+
+
+def _units(
+    index: Index, cases: Sequence[Case], pixels: Mapping[str, Pixels], subject: str | None
+) -> tuple[Units, list[Problem]]:
+    """The units, cases with equal images in one, and what speaks against them."""
+    found = find_units(index, cases, subject)
+    if found.unit == "subject" and found.count == 1:
+        name = next(iter(found.of.values()))
+        found = sections(found.of, f"{name}, by {found.source}")
+    elif found.unit == "case" and _one_stack(index, cases, pixels):
+        found = sections(found.of, "file names numbered through, neighbours alike: one stack")
+    equal = leaks.equal_images(cases, pixels)
+    problems = [
+        *leaks.duplicates(equal, found),
+        *leaks.shared_subjects(cases, found),
+        *leaks.unknown_subjects(found),
+    ]
+    return leaks.joined(found, equal), problems
+
+
+def _one_stack(index: Index, cases: Sequence[Case], pixels: Mapping[str, Pixels]) -> bool:
+    if index.spatial_dims != 2 or not numbered(cases):
+        return False
+    return is_stack(cases, {case_id: seen.thumbnail for case_id, seen in pixels.items()})
+
+
+def _inspection(
+    index: Index,
+    usable: Sequence[Case],
+    readable: Sequence[Case],
+    *,
+    units: Units,
+    problems: Sequence[Problem],
+    counts: Counts,
+    areas: Counts,
+    positive: str | None,
+    sampled: int | None,
+) -> Inspection:
+    kept = {case.id for case in usable}
+    gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
+    headers: list[Header] = [c.header for c in usable or readable if c.header is not None]
+    return Inspection(
+        index=index,
+        cases=tuple(usable),
+        units=units.of,
+        unit=units.unit,
+        unit_source=units.source,
+        subject_known=units.unit == "subject",
+        positive_class=positive_class(index.classes, positive),
+        statistics=statistics_of(headers),
+        class_counts=class_rows(index, usable, counts, areas),
+        problems=tuple(sorted(problems, key=lambda p: p.severity)),
+        case_counts={i: row for i, row in counts.items() if i in kept},
+        pixel_counts={i: row for i, row in areas.items() if i in kept},
+        unlabelled=index.unlabelled,
+        excluded=tuple(sorted(gone)),
+        sampled=sampled,
+    )

@@ -1,0 +1,126 @@
+"""Case -> Sample: the arrays of one case and its label map in class indices, checked together.
+
+The step between a layout's index and everything that works on pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from convivo.data.readers import read, read_header, read_labels
+from convivo.data.sample import Case, Events, Header, Index, Raw, Sample
+from convivo.errors import DataError, ShapeError
+
+GRID_TOLERANCE = 0.5  # voxels that the corners of image and label may lie apart
+
+
+def load(case: Case, index: Index) -> Sample:
+    """Read one case.
+
+    Several image files become the channels of one image. A label map comes back as class indices
+    (uint8, or int32 beyond 256 classes); as stored while the index knows no `label_values`.
+
+    Raises:
+        ReadError: a file cannot be read.
+        ShapeError: files of one case differ in shape, or image and label lie differently in space.
+        DataError: a label value that is no class.
+    """
+    raws = [read(path, case.index) for path in case.image]
+    _check_alike(case, raws)
+    header = raws[0].header
+    array = raws[0].array if len(raws) == 1 else np.concatenate([raw.array for raw in raws])
+    return Sample(
+        id=case.id,
+        image=array,
+        target=_target(case, index, header),
+        axes=header.axes,
+        spacing=header.spacing,
+        spacing_unit=header.spacing_unit,
+        affine=header.affine,
+        channel_names=_channel_names(index, [raw.header for raw in raws], len(array)),
+        unit=case.subject or case.id,
+        source=case.image if case.label is None else (*case.image, case.label),
+    )
+
+
+def class_map(labels: np.ndarray, values: Sequence[int], path: str) -> np.ndarray:
+    """Stored values -> class indices (their place in `values`).
+
+    Raises:
+        DataError: a value that is not listed.
+    Example:
+        >>> class_map(np.array([[0, 255]]), (0, 255), "m.png").tolist()
+        [[0, 1]]
+    """
+    known = np.asarray(values, dtype=np.int64)
+    order = np.argsort(known)
+    place = np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)
+    classes = order[place]
+    odd = known[classes] != labels
+    if odd.any():
+        rule = f"label values are classes ({', '.join(map(str, values))})"
+        got = f"value {int(labels[odd].flat[0])}"
+        raise DataError(path, rule, got, "Correct the label map or list the value as a class")
+    return classes.astype(np.uint8 if len(known) <= 256 else np.int32)
+
+
+def _target(case: Case, index: Index, header: Header) -> int | np.ndarray | Events | None:
+    if case.label is None:
+        return case.target
+    if index.events:
+        from convivo.data.readers.wfdb import read_events
+
+        return read_events(case.label, index.classes)
+    labels = read_labels(case.label, case.label_index)
+    if labels.shape != header.shape:
+        rule = (
+            f"a label map has the shape of its image, {header.shape} ({Path(case.image[0]).name})"
+        )
+        remedy = "Bring both to one grid or leave the case out"
+        raise ShapeError(case.label, rule, labels.shape, remedy)
+    if header.affine is not None and Path(case.label).is_file():
+        _check_place(case, header, read_header(case.label, case.label_index))
+    return (
+        labels if index.label_values is None else class_map(labels, index.label_values, case.label)
+    )
+
+
+def _check_alike(case: Case, raws: Sequence[Raw]) -> None:
+    first = raws[0].header
+    for path, raw in zip(case.image[1:], raws[1:], strict=True):
+        if raw.header.shape != first.shape:
+            rule = f"the channels of one case have one shape, {first.shape}"
+            raise ShapeError(path, rule, raw.header.shape, "Bring them to one grid")
+        if first.affine is not None and raw.header.affine is not None:
+            _check_grids(path, first, raw.header)
+
+
+def _check_place(case: Case, image: Header, label: Header) -> None:
+    if label.affine is not None and case.label is not None:
+        _check_grids(case.label, image, label)
+
+
+def _check_grids(path: str, one: Header, other: Header) -> None:
+    """Refuse grids of one shape that lie differently: voxel k is not the same place in both.
+
+    A shift as a whole is let pass (origins are often lost in conversion), a turn or flip is not.
+    """
+    assert one.affine is not None
+    assert other.affine is not None
+    difference = (one.affine[:3, :3] - other.affine[:3, :3]) * np.asarray(one.shape[:3])
+    apart = np.abs(difference).max()
+    if one.axes == other.axes and apart <= GRID_TOLERANCE * min(one.spacing or (1.0,)):
+        return
+    rule = f"files of a case lie on the same voxels (axes {one.axes}, spacing {one.spacing})"
+    got = f"axes {other.axes}, spacing {other.spacing}, corners {apart:.3g} mm apart"
+    raise ShapeError(path, rule, got, "Resample or reorient one to the other")
+
+
+def _channel_names(index: Index, headers: Sequence[Header], channels: int) -> tuple[str, ...]:
+    own = tuple(name for header in headers for name in header.channel_names)
+    if len(own) == channels:
+        return own
+    given = index.extra.get("channel_names", ())
+    names = tuple(map(str, given)) if isinstance(given, tuple | list) else ()
+    return names if len(names) == channels else ()

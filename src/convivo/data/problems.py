@@ -1,0 +1,88 @@
+"""The names of everything that can spoil a data set, and how grave each is.
+
+Layouts and the inspection make problems here; `train` refuses to start on an error.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from convivo.data.sample import Problem, Severity
+
+WHOLE = ""
+"""Path of a problem that belongs to the data set as a whole (paths are relative to DATA)."""
+
+CODES: Mapping[str, Severity] = MappingProxyType(
+    {
+        "single-class": "error",
+        "shape-mismatch": "error",
+        "label-out-of-range": "error",
+        "non-finite": "error",
+        "duplicate-across-splits": "error",
+        "subject-across-splits": "error",
+        "missing-slices": "error",
+        "mixed-dimensions": "error",  # images and volumes in one set
+        "unreadable": "warning",
+        "truncated": "warning",
+        "missing-label": "warning",
+        "missing-image": "warning",
+        "duplicate": "warning",
+        "duplicate-across-subjects": "warning",
+        "mixed-spacing": "warning",
+        "mixed-orientation": "warning",
+        "mixed-channels": "warning",
+        "constant-image": "warning",
+        "class-missing": "warning",
+        "class-imbalance": "warning",
+        "subjects-unknown": "warning",
+        "single-subject": "warning",
+    }
+)
+"""Code -> severity. `unreadable` and `truncated` become errors past a tenth of the cases."""
+
+LEFT_OUT = frozenset(
+    {
+        "unreadable",
+        "truncated",
+        "shape-mismatch",
+        "label-out-of-range",
+        "non-finite",
+        "mixed-dimensions",
+    }
+)
+"""Codes whose case cannot be trained on as it is: it is left out of the usable cases."""
+
+
+def problem(
+    code: str, path: str, message: str, remedy: str, *, severity: Severity | None = None
+) -> Problem:
+    """A problem with the severity its code has; `severity` overrides it where the contract does.
+
+    Raises:
+        KeyError: `code` is not in CODES (a mistake of the caller, not of the user).
+    Example:
+        >>> problem("constant-image", "a.png", "every pixel is 7", "Remove it").severity
+        'warning'
+    """
+    known = CODES[code]
+    return Problem(severity=severity or known, code=code, path=path, message=message, remedy=remedy)
+
+
+def left_out(problems: Iterable[Problem]) -> set[str]:
+    """Ids that a problem of one case keeps out of the usable cases."""
+    return {p.path for p in problems if p.code in LEFT_OUT}
+
+
+def of_many(problems: Iterable[Problem], cases: int) -> tuple[Problem, ...]:
+    """The same problems, with unreadable files made errors when they are over a tenth of `cases`.
+
+    A few damaged files are left out and listed; many mean that the copy or the format is wrong,
+    and a training on the rest would not be the training that was asked for.
+    """
+    found = tuple(problems)
+    damaged = {p.path for p in found if p.code in ("unreadable", "truncated")}
+    if len(damaged) * 10 <= cases:
+        return found
+    return tuple(
+        problem(p.code, p.path, p.message, p.remedy, severity="error") if p.path in damaged else p
+        for p in found
+    )

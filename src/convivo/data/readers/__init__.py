@@ -1,0 +1,195 @@
+"""Files -> Header, Raw, label maps: one module per format, chosen by suffix, imported when needed.
+
+A new format is one module with `SUFFIXES`, `header(path, index)`, `read(path, index)` and, where
+it makes sense, `read_labels` and `write_labels`, plus its suffixes here.
+"""
+
+from functools import cache, lru_cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from convivo.data.readers.failures import missing, reading, saving
+from convivo.data.readers.labels import as_label_map
+from convivo.data.sample import Header, Raw
+from convivo.errors import ReadError, ShapeError, UsageError
+
+READERS: dict[str, str] = {
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".hdr": "nifti",
+    ".hdr.gz": "nifti",
+    ".img": "nifti",
+    ".img.gz": "nifti",
+    ".png": "images",
+    ".jpg": "images",
+    ".jpeg": "images",
+    ".bmp": "images",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".npy": "arrays",
+    ".npz": "arrays",
+    "idx1-ubyte": "idx",
+    "idx1-ubyte.gz": "idx",
+    "idx2-ubyte": "idx",
+    "idx2-ubyte.gz": "idx",
+    "idx3-ubyte": "idx",
+    "idx3-ubyte.gz": "idx",
+    "idx4-ubyte": "idx",
+    "idx4-ubyte.gz": "idx",
+    ".idx": "idx",
+    ".idx.gz": "idx",
+    ".hea": "wfdb",
+    ".arff": "ucr",
+    ".ts": "ucr",
+    ".tsv": "ucr",
+    ".txt": "ucr",
+}
+# formats of which one file is one item of a data set; .img is the second half of a .hdr
+ITEMS = ("nifti", "images", "tiff", "arrays")
+SECOND_HALVES = (".img", ".img.gz")
+
+
+def suffix_of(path: Path | str) -> str | None:
+    """The longest known suffix that the name ends in, whatever its case.
+
+    Example:
+        >>> suffix_of("a/Scan.NII.GZ"), suffix_of("a.b.png"), suffix_of("notes.md")
+        ('.nii.gz', '.png', None)
+    """
+    return _suffix(path.name if isinstance(path, Path) else path)
+
+
+def stem_of(path: Path | str) -> str:
+    """The file's name without its known suffix.
+
+    Example:
+        >>> stem_of("a/scan.1.nii.gz")
+        'scan.1'
+    """
+    name = Path(path).name
+    return name[: -len(suffix_of(name) or Path(name).suffix) or None]
+
+
+def is_item(path: Path | str) -> bool:
+    """Whether the name is that of an image, volume or array file. Opens nothing."""
+    suffix = suffix_of(path)
+    return suffix is not None and READERS[suffix] in ITEMS and suffix not in SECOND_HALVES
+
+
+def reader_for(path: Path | str) -> ModuleType | None:
+    """The module that reads files of this name, or None. Opens nothing."""
+    suffix = suffix_of(path)
+    return None if suffix is None else _module(READERS[suffix])
+
+
+def read_header(path: Path | str, index: int | None = None) -> Header:
+    """What the file says of itself, without its pixels where the format allows it.
+
+    Raises:
+        ReadError: nothing there, no known format, a damaged file.
+    """
+    path = Path(path)
+    module = _require(path)
+    with reading(path, _format(module)):
+        return module.header(path, index)
+
+
+def read(path: Path | str, index: int | None = None) -> Raw:
+    """One item (C, *S), in native byte order, an array of its own.
+
+    Raises:
+        ReadError: nothing there, no known format, a damaged or truncated file, no such item.
+    """
+    path = Path(path)
+    module = _require(path)
+    with reading(path, _format(module)):
+        raw = module.read(path, index)
+        if raw.array.dtype.isnative:
+            return raw
+        native = raw.array.astype(raw.array.dtype.newbyteorder("="))
+        return Raw(array=native, header=raw.header)
+
+
+def read_labels(path: Path | str, index: int | None = None) -> np.ndarray:
+    """The integer class values (*S) as stored.
+
+    Colour whose channels agree counts as one; whole numbers in floats become integers; a folder
+    is one mask file per object, merged: 1 wherever any of them is not 0.
+
+    Raises:
+        ReadError: as `read`, and for values that are no class values.
+        ShapeError: the masks of a folder differ in shape.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _merged(path)
+    module = _require(path)
+    with reading(path, _format(module)):
+        if hasattr(module, "read_labels"):
+            return module.read_labels(path, index)
+    return as_label_map(read(path, index).array, path)
+
+
+def write_labels(path: Path | str, labels: np.ndarray, *, like: Path | str) -> Path:
+    """Save a label map (*S) in the format and on the grid of the file `like`, whole or not at all.
+
+    Returns:
+        the path written: of a JPEG or BMP image it ends in .png, which keeps values.
+    Raises:
+        ShapeError: another shape than `like`. DataError: values outside 0 ... 65535.
+        ReadError: `like` cannot be read.
+        UsageError: its format holds no label maps, or `path` cannot be written.
+    """
+    path, like = Path(path), Path(like)
+    module = _require(like)
+    if not hasattr(module, "write_labels"):
+        rule, got = "the format of an image can hold its label map", like.name
+        raise UsageError(path, rule, got, "Convert the images to PNG, TIFF, NIfTI or .npy")
+    read_header(like)  # so that what is wrong with `like` is told from what is with `path`
+    with saving(path):
+        return module.write_labels(path, labels, like=like)
+
+
+def _merged(folder: Path) -> np.ndarray:
+    merged: np.ndarray | None = None
+    for file in sorted(p for p in folder.iterdir() if is_item(p) and p.name[0] != "."):
+        mask = read_labels(file) != 0
+        if merged is not None and mask.shape != merged.shape:
+            rule = f"the masks of one image have one shape, {merged.shape}"
+            raise ShapeError(file, rule, mask.shape, "Replace the mask")
+        merged = mask if merged is None else merged | mask
+    if merged is None:
+        remedy = "Put the masks there or remove the image"
+        raise ReadError(folder, "a folder of masks holds mask files", "none", remedy)
+    return merged.astype(np.uint8)
+
+
+def _require(path: Path) -> ModuleType:
+    module = reader_for(path)
+    if module is None:
+        if not path.exists():
+            raise missing(path)
+        got = "a folder" if path.is_dir() else f"suffix {path.suffix!r}"
+        known = f"Known: {', '.join(READERS)}"
+        raise ReadError(path, "must be a file of a known format", got, known)
+    if path.is_dir():
+        raise ReadError(path, "must be a file", "a folder", "Name a file in it")
+    return module
+
+
+def _format(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+@lru_cache(maxsize=4096)
+def _suffix(name: str) -> str | None:
+    name = name.lower()
+    return max((s for s in READERS if name.endswith(s)), key=len, default=None)
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    return import_module(f"{__name__}.{name}")

@@ -1,0 +1,241 @@
+"""Reads a data set once, file by file, and keeps of each file only what the inspection asks for.
+
+Headers first, then label maps, then the pixels that can be afforded. A damaged file ends nothing.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from convivo.data.problems import problem
+from convivo.data.readers import read, read_header, read_labels
+from convivo.data.readers.failures import TRUNCATION
+from convivo.data.sample import Case, Header, Problem
+from convivo.errors import ReadError, ShapeError
+
+ALL_BYTES = 512 * 2**20  # decoded pixels that are read whole, however many cases they are
+ALL_CASES = 2_000  # so many are read whole ...
+ALL_CASES_BYTES = 16 * 2**30  # ... unless they are huge
+SAMPLED = 512  # cases read of a larger set, spread evenly
+CHUNK = 64  # cases per task of the thread pool: tiny cases would drown in its bookkeeping
+COUNTED_AT_ONCE = 2**22  # label values, so that counting needs little memory beside the map
+THUMBNAIL = 64  # pixels a side
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, how many there are."""
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What is kept of an image: digest of shape, type and values; numbers that are not finite;
+    whether every channel is one value; a thumbnail (h, w) where one was asked for."""
+
+    digest: bytes = b""
+    size: int = 0
+    not_finite: int = 0
+    constant: bool = False
+    thumbnail: np.ndarray | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMap:
+    """What is kept of a label map: its shape, how often each stored value occurs, its header."""
+
+    shape: tuple[int, ...] = ()
+    counts: dict[int, int] = field(default_factory=dict)
+    header: Header | None = None
+    problem: Problem | None = None
+
+
+def damaged(case_id: str, error: ReadError | ShapeError) -> Problem:
+    """The problem `truncated` or `unreadable` for an error met in reading a case."""
+    code = "truncated" if TRUNCATION.search(f"{error.rule} {error.got}") else "unreadable"
+    message = f"{error.rule}; got {error.got} ({error.where})"
+    return problem(code, case_id, message, f"{error.remedy}; until then the case is left out")
+
+
+def read_headers(
+    cases: Sequence[Case], progress: Progress | None = None
+) -> tuple[list[Case], list[Problem]]:
+    """The cases whose headers can be read, headers filled in, and the problems of the others.
+
+    Several image files are channels of one case: their header is the first one's, channels added.
+    """
+    open_ones = [case for case in cases if case.header is None]
+    contained = any(case.index is not None for case in open_ones)
+    looked = _each(_header, open_ones, "headers", progress, contained=contained)
+    found = {case.id: one for case, one in zip(open_ones, looked, strict=True)}
+    ready, problems = [], []
+    for case in cases:
+        header = case.header or found[case.id]
+        if isinstance(header, Problem):
+            problems.append(header)
+        else:
+            ready.append(replace(case, header=header))
+    return ready, problems
+
+
+def read_maps(cases: Sequence[Case], progress: Progress | None = None) -> dict[str, LabelMap]:
+    """Every label map of a segmentation, by case id."""
+    labelled = [(case, case.label) for case in cases if case.label is not None]
+    contained = any(case.label_index is not None for case, _ in labelled)
+    found = _each(_label_map, labelled, "label maps", progress, contained=contained)
+    return {case.id: one for (case, _), one in zip(labelled, found, strict=True)}
+
+
+def read_pixels(
+    cases: Sequence[Case], *, thumbnails: bool = False, progress: Progress | None = None
+) -> dict[str, Pixels]:
+    """What the images hold, by case id; of a large set, of an evenly spread sample."""
+    chosen = affordable(cases)
+
+    def look(case: Case) -> Pixels:
+        return _pixels(case, thumbnail=thumbnails)
+
+    contained = any(case.index is not None for case in chosen)
+    found = _each(look, chosen, "images", progress, contained=contained)
+    return {case.id: one for case, one in zip(chosen, found, strict=True)}
+
+
+def affordable(cases: Sequence[Case]) -> list[Case]:
+    """All cases where reading them is quick, else 512 of them, evenly spread."""
+    total = sum(decoded_bytes(case.header) for case in cases if case.header)
+    few = len(cases) <= ALL_CASES and total <= ALL_CASES_BYTES
+    if few or total <= ALL_BYTES or len(cases) <= SAMPLED:
+        return list(cases)
+    return [cases[i * len(cases) // SAMPLED] for i in range(SAMPLED)]
+
+
+def decoded_bytes(header: Header) -> int:
+    """Bytes of one item in memory, in its stored type."""
+    try:
+        itemsize = np.dtype(header.dtype).itemsize
+    except TypeError:  # a name that only the format knows
+        itemsize = 4
+    return int(np.prod(header.shape, dtype=np.int64)) * header.channels * itemsize
+
+
+def _each(
+    work: Callable[[Item], Found],
+    items: Sequence[Item],
+    what: str,
+    progress: Progress | None,
+    *,
+    contained: bool = False,
+) -> list[Found]:
+    """`work` on every item, results in order; files in parallel, items of a container in turn.
+
+    A container is one stream: read out of order, a compressed one starts anew for every item.
+    """
+    size = max(1, min(CHUNK, len(items) // 16))
+    chunks = [items[i : i + size] for i in range(0, len(items), size)]
+    found: list[Found] = []
+    threads = 1 if contained else min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        for part in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+            found += part
+            if progress:
+                progress(what, len(found), len(items))
+    return found
+
+
+def _header(case: Case) -> Header | Problem:
+    try:
+        headers = [read_header(path, case.index) for path in case.image]
+    except ReadError as error:
+        return damaged(case.id, error)
+    channels = sum(header.channels for header in headers)
+    return replace(headers[0], channels=channels)
+
+
+def _label_map(of_case: tuple[Case, str]) -> LabelMap:
+    case, path = of_case
+    try:
+        labels = read_labels(path, case.label_index)
+        placed = case.header is not None and case.header.affine is not None
+        one_file = placed and Path(path).is_file()  # a folder of masks has no header
+        header = read_header(path, case.label_index) if one_file else None
+    except (ReadError, ShapeError) as error:
+        return LabelMap(problem=damaged(case.id, error))
+    return LabelMap(shape=labels.shape, counts=count_values(labels), header=header)
+
+
+def count_values(labels: np.ndarray) -> dict[int, int]:
+    """How often each value occurs.
+
+    Example:
+        >>> count_values(np.array([[0, 255, 255]], np.uint8))
+        {0: 1, 255: 2}
+    """
+    flat, counts = labels.reshape(-1), {}
+    for start in range(0, flat.size, COUNTED_AT_ONCE):
+        part = flat[start : start + COUNTED_AT_ONCE]
+        if part.min() >= 0 and part.max() < 2**16:  # far quicker than sorting
+            every = np.bincount(part)
+            values, numbers = np.flatnonzero(every), every[every > 0]
+        else:
+            values, numbers = np.unique(part, return_counts=True)
+        for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+            counts[value] = counts.get(value, 0) + number
+    return dict(sorted(counts.items()))
+
+
+def _pixels(case: Case, *, thumbnail: bool) -> Pixels:
+    try:
+        arrays = [read(path, case.index).array for path in case.image]
+    except ReadError as error:
+        return Pixels(problem=damaged(case.id, error))
+    small = shrink(arrays[0]) if thumbnail and arrays[0].ndim == 3 else None
+    return Pixels(
+        digest=_digest(arrays),
+        size=sum(array.size for array in arrays),
+        not_finite=sum(_not_finite(array) for array in arrays),
+        constant=all(_constant(array) for array in arrays),
+        thumbnail=small,
+    )
+
+
+def _digest(arrays: Iterable[np.ndarray]) -> bytes:
+    state = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        state.update(f"{array.dtype.str}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.digest()
+
+
+def _not_finite(array: np.ndarray) -> int:
+    if array.dtype.kind not in "fc":
+        return 0
+    return array.size - int(np.count_nonzero(np.isfinite(array)))
+
+
+def _constant(array: np.ndarray) -> bool:
+    rows = array.reshape(len(array), -1)
+    return bool(rows.shape[1]) and bool((rows.min(axis=1) == rows.max(axis=1)).all())
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """(C, H, W) -> at most (64, 64) float32: means of blocks, channels averaged.
+
+    Example:
+        >>> shrink(np.ones((3, 128, 40))).shape
+        (64, 40)
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite: seen elsewhere
+        small = image.mean(axis=0, dtype=np.float32)
+    for axis, size in enumerate(small.shape):
+        count = min(size, THUMBNAIL)
+        starts = np.arange(count) * size // count
+        widths = np.diff(starts, append=size).astype(np.float32)
+        small = np.add.reduceat(small, starts, axis=axis)
+        small = small / (widths[:, None] if axis == 0 else widths)
+    return small

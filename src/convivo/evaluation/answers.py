@@ -1,0 +1,43 @@
+"""A predictor's answers to the cases of a store, as the task collects them."""
+
+from typing import Any
+
+import numpy as np
+
+from convivo.data.sample import Events
+from convivo.data.store import Store
+from convivo.inference.predictor import Predictor
+
+
+def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
+    """Answers on the prepared grid, without what only a final evaluation needs."""
+    if predictor.sampling == "whole" and isinstance(store.images, np.ndarray):
+        return _answers_at_once(predictor, store)
+    rows = []
+    for case, target in enumerate(store.targets):
+        probabilities, labels = answer(predictor, store.images[case], target)
+        row = predictor.task.collect(
+            probabilities, labels, id=store.ids[case], unit=store.units[case], **_quick(predictor)
+        )
+        rows.append(row)
+    return rows
+
+
+def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.ndarray, Any]:
+    """Probabilities for one case and the labels they are to be held against."""
+    if isinstance(target, Events):
+        known = target.labels >= 0
+        events = Events(positions=target.positions[known], labels=target.labels[known])
+        return predictor.case(image, events), events.labels
+    return predictor.case(image), target
+
+
+def _quick(predictor: Predictor) -> dict[str, bool]:
+    return {"quick": True} if predictor.task.output == "map" else {}
+
+
+def _answers_at_once(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
+    probabilities = predictor.run(np.asarray(store.images))
+    cases = zip(probabilities, store.targets, store.ids, store.units, strict=True)
+    collect = predictor.task.collect
+    return [collect(row[None], target, id=name, unit=unit) for row, target, name, unit in cases]

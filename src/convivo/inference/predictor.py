@@ -1,0 +1,92 @@
+"""A trained network applied to prepared arrays: whole cases, windows around moments, tiled maps.
+
+Letters: C channels, *S spatial axes, K classes, n items.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from convivo.arrays.tiling import predict_tiled
+from convivo.data.batches import Sampling, window
+from convivo.data.sample import Events
+from convivo.tasks.task import Task
+from convivo.training.precision import autocast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """Probabilities from prepared images.
+
+    Args:
+        network: in eval mode, on its device.
+        task: decodes the network's output.
+        sampling, size, before: how the network was shown its items (see `data.batches.Batches`).
+        batch: items per forward pass. overlap: share of a tile that its neighbour sees too.
+        multiple: what tile sizes must divide by; smaller images then need less padding.
+        precision: "fp32" or "bf16".
+    """
+
+    network: nn.Module
+    task: Task
+    sampling: Sampling
+    size: tuple[int, ...]
+    before: float = 0.5
+    batch: int = 64
+    overlap: float = 0.5
+    multiple: tuple[int, ...] | None = None
+    precision: str = "fp32"
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """(n, C, *S) -> (n, K, ...) probabilities, float32, in batches."""
+        device = next(self.network.parameters()).device
+        rows = []
+        with torch.inference_mode(), autocast(self.precision, device.type):
+            for start in range(0, len(images), self.batch):
+                part = np.ascontiguousarray(images[start : start + self.batch], np.float32)
+                output = self.network(torch.from_numpy(part).to(device))
+                rows.append(self.task.decode(output).float().cpu().numpy())
+        return np.concatenate(rows)
+
+    def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """A record (C, T) and n moments in it -> (n, K)."""
+        before = round(self.before * self.size[0])
+        rows = []
+        for start in range(0, len(positions), 1024):  # windows overlap: never all at once
+            some = positions[start : start + 1024]
+            cuts = [window(image, int(p) - before, self.size[0]) for p in some]
+            rows.append(self.run(np.stack(cuts)))
+        return np.concatenate(rows) if rows else np.zeros((0, self.task.outputs), np.float32)
+
+    def crops(self, image: np.ndarray) -> np.ndarray:
+        """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
+        length = self.size[0]
+        spare = image.shape[1] - length
+        count = max(1, -(-2 * spare // length) + 1) if spare > 0 else 1
+        starts = np.linspace(0, spare, count).round().astype(int) if spare > 0 else [spare // 2]
+        cuts = np.stack([window(image, int(start), length) for start in starts])
+        return self.run(cuts).mean(axis=0, keepdims=True)
+
+    def map(self, image: np.ndarray) -> np.ndarray:
+        """An image (C, *S) -> probabilities (K, *S), tile by tile, blended."""
+        return predict_tiled(
+            np.asarray(image, np.float32),
+            self.run,
+            tile=self.size,
+            overlap=self.overlap,
+            batch=self.batch,
+            multiple=self.multiple,
+        )
+
+    def case(self, image: np.ndarray, events: Events | None = None) -> np.ndarray:
+        """The answer to one case: (K, *S) for a map, (n, K) rows otherwise."""
+        if self.sampling == "patch":
+            return self.map(image)
+        if self.sampling == "window" and events is not None:
+            return self.windows(image, events.positions)
+        if self.sampling == "crop":
+            return self.crops(image)
+        return self.run(np.asarray(image)[None])

@@ -1,0 +1,65 @@
+"""Running a network on shapes alone: a copy on the meta device, of which no byte is allocated."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from convivo.errors import ConvivoError, ShapeError
+
+
+class _CopyOnMeta(TorchFunctionMode):
+    """Copies tensors that are plain attributes of a module, neither parameters nor buffers."""
+
+    def __torch_function__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") == "__deepcopy__":
+            tensor, *_ = args
+            return tensor.detach().to("meta")
+        return func(*args, **(kwargs or {}))
+
+
+def shadow(net: nn.Module) -> nn.Module:
+    """A copy of the network in evaluation mode whose tensors have shapes but no storage."""
+    memo: dict[int, object] = {}
+    for tensor in chain(net.parameters(), net.buffers()):
+        twin = tensor.detach().to("meta")
+        memo[id(tensor)] = nn.Parameter(twin) if isinstance(tensor, nn.Parameter) else twin
+    with _CopyOnMeta():
+        return copy.deepcopy(net, memo).eval()
+
+
+def run(twin: nn.Module, shape: Sequence[int]) -> object:
+    """The output of a shadow for an input of `shape` (N, C, *S), float32.
+
+    Raises:
+        ShapeError: the network does not take that input; its own ShapeError where it has one.
+    """
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            return twin(torch.empty(*shape, device="meta"))
+    except ConvivoError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        rule = "the network must take this input, and run on shapes alone"
+        got = f"shape {tuple(shape)}: {reason[0].rstrip('.')}"
+        remedy = "Correct the input's channels and size, or the network"
+        raise ShapeError(type(twin).__name__, rule, got, remedy) from error
+
+
+def tensors(value: object) -> Iterator[Tensor]:
+    """All tensors in a nest of tuples, lists and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors(item)

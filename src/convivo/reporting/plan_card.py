@@ -1,0 +1,193 @@
+"""The plan and the training: what was decided and why, what it cost, how it went."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from convivo.reporting.content import Report
+from convivo.reporting.formatting import (
+    MISSING,
+    at,
+    byte_size,
+    count,
+    decimal,
+    duration,
+    large,
+    mapping,
+    real,
+    sentence,
+    sequence,
+    short,
+    sizes,
+)
+from convivo.reporting.plots import Series, legend, line_plot
+from convivo.reporting.wording import setting, wording
+
+ENDS = {
+    "schedule": "its last planned step",
+    "clock": "the clock",
+    "control": "its control file",
+    "early-stopping": "early stopping",
+}
+COSTS = {
+    "parameters": "Parameters and buffers",
+    "outputs": "Kept outputs",
+    "gradients": "Gradients",
+    "losses": "Loss and gradients of outputs",
+    "optimizer": "Optimizer state",
+    "operations": "Temporary buffers",
+    "tensors_peak": "Tensors at the peak",
+    "overhead": "Overhead",
+    "process_peak": "Whole process",
+    "process_bound": "Whole process, upper bound",
+    "seconds_per_step": "Time per step",
+    "seconds": "Time in all",
+}
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """Name and text of what was fixed before the first step."""
+    plan = report.plan
+    rows = [
+        ("Network", at(plan, "net")),
+        ("Parameters", count(at(plan, "parameters"))),
+        ("Input, channels first", sizes(at(plan, "input"))),
+        ("Patch", sizes(at(plan, "patch"))),
+        ("Batch", setting(at(plan, "batch"))),
+        ("Multiply-adds per batch", large(at(plan, "macs"))),
+        ("Receptive field", sizes(at(plan, "receptive_field"))),
+        ("Precision", at(plan, "precision")),
+        ("Optimizer", at(plan, "optimizer")),
+        ("Steps", count(at(plan, "steps"))),
+        ("Epochs", count(at(plan, "epochs"))),
+        ("Threads", count(at(plan, "threads"))),
+    ]
+    return [(name, str(text)) for name, text in rows if text not in (None, "", MISSING)]
+
+
+def cost_rows(report: Report) -> list[dict[str, str]]:
+    """Predicted beside measured costs, for every cost of which either is known."""
+    predicted = {
+        **mapping(at(report.plan, "memory")),
+        "seconds_per_step": at(report.plan, "seconds_per_step"),
+        **mapping(at(report.evaluation, "predicted")),
+    }
+    measured = {
+        **mapping(at(report.evaluation, "measured")),
+        **mapping(at(report.plan, "measured")),
+    }
+    keys = [k for k in dict.fromkeys([*COSTS, *predicted, *measured]) if is_cost(k)]
+    known = [k for k in keys if any(real(d.get(k)) is not None for d in (predicted, measured))]
+    return [
+        {
+            "name": COSTS.get(key, key.replace("_", " ").capitalize()),
+            "predicted": cost(key, predicted.get(key)),
+            "measured": cost(key, measured.get(key)),
+            "ratio": ratio(measured.get(key), predicted.get(key)),
+        }
+        for key in known
+    ]
+
+
+def is_cost(key: str) -> bool:
+    """Whether a measured value is a cost, and not a count or a score."""
+    return key in COSTS or key.startswith("seconds") or key.endswith(("_bytes", "_peak"))
+
+
+def cost(key: str, value: object) -> str:
+    """A cost in its unit: seconds by name, bytes where the name is one of the ledger's."""
+    if key.startswith("seconds"):
+        return duration(value)
+    return byte_size(value)
+
+
+def ratio(measured: object, predicted: object) -> str:
+    """Measured over predicted, or a dash."""
+    top, bottom = real(measured), real(predicted)
+    return MISSING if top is None or not bottom else f"{top / bottom:.2f}"
+
+
+def curve(lines: list[tuple[float, Any]], *keys: str) -> tuple[list[float], list[float]]:
+    """The points of one quantity of the history, where it is a finite number."""
+    points = [(x, real(at(line, *keys))) for x, line in lines]
+    kept = [(x, y) for x, y in points if y is not None]
+    return [x for x, _ in kept], [y for _, y in kept]
+
+
+def timeline(report: Report) -> tuple[str, list[tuple[float, Any]]]:
+    """The history over epochs where each has one line, else over steps."""
+    epochs = [real(at(line, "epoch")) for line in report.history]
+    by_epoch = None not in epochs and len(set(epochs)) == len(epochs)
+    key = "epoch" if by_epoch else "step"
+    pairs = [(real(at(line, key)), line) for line in report.history]
+    return key, [(float(n if x is None else x), line) for n, (x, line) in enumerate(pairs)]
+
+
+def training_figures(report: Report) -> list[dict[str, Any]]:
+    """Plots of loss, validation score and learning rate, those that have any point."""
+    axis, lines = timeline(report)
+    best = best_place(lines)
+    named = at(report.evaluation, "score_name")
+    score = wording(str(named)).name if named else "score"
+    wanted = (
+        ("Loss", (("training", ("loss",)), ("validation", ("val", "loss"))), None),
+        (f"Validation {score}", ((f"validation {score}", ("val", "score")),), best),
+        ("Learning rate", (("learning rate", ("lr",)),), None),
+    )
+    figures = []
+    for name, curves, mark in wanted:
+        found = [(label, n, *curve(lines, *keys)) for n, (label, keys) in enumerate(curves)]
+        series = [Series(name=label, x=x, y=y, color=n) for label, n, x, y in found if x]
+        if series:
+            figures.append(figure(name, series, axis, mark))
+    return figures
+
+
+def best_place(lines: list[tuple[float, Any]]) -> float | None:
+    """Where the validation score was highest; its weights are the ones kept."""
+    told = [x for x, line in lines if at(line, "best") is True]
+    if told:
+        return told[-1]
+    x, y = curve(lines, "val", "score")
+    return x[y.index(max(y))] if y else None
+
+
+def training_facts(report: Report) -> list[tuple[str, str]]:
+    """Name and text of how the training went."""
+    measured = at(report.plan, "measured")
+    last = report.history[-1] if report.history else {}
+    rows = [
+        ("Steps done", count(at(measured, "steps") or at(last, "step"))),
+        ("Epochs done", short(at(last, "epoch"))),
+        ("Best validation score", decimal(at(measured, "best_score"))),
+        ("Best at step", count(at(measured, "best_step"))),
+        ("Steps without effect", count(at(measured, "skipped_steps"))),
+        ("Precision", setting(at(measured, "precision"))),
+        ("Ended by", ENDS.get(str(at(measured, "ended")), setting(at(measured, "ended")))),
+        ("Whole run", duration(at(report.receipt, "seconds"))),
+    ]
+    return [(name, text) for name, text in rows if text != MISSING]
+
+
+def figure(name: str, series: list[Series], axis: str, mark: float | None) -> dict[str, Any]:
+    """One plot of the training with its caption and key."""
+    last = "; ".join(f"{s.name} {short(s.y[-1])} at the end" for s in series)
+    small = name == "Learning rate"
+    plot = line_plot(series, label=f"{name} over {axis}s: {last}.", x_label=axis, mark_x=mark,
+                     height=170 if small else 230, width=420)  # fmt: skip
+    caption = f"{name}."
+    if mark is not None:
+        caption += f" The line marks the best {axis} ({short(mark)}), whose weights were kept."
+    key = legend([(s.name, s.color) for s in series]) if len(series) > 1 else Markup("")
+    return {"plot": plot, "caption": caption, "legend": key}
+
+
+def plan_card(report: Report) -> dict[str, Any]:
+    """Everything the plan and training parts of the page show."""
+    return {
+        "facts": facts(report),
+        "reasons": [sentence(reason) for reason in sequence(at(report.plan, "reasons"))],
+        "costs": cost_rows(report),
+        "training": training_facts(report),
+        "figures": training_figures(report),
+    }

@@ -1,0 +1,22 @@
+"""What a network is trained for: target, loss, step, decode, measure. One file per task."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from convivo.errors import UsageError, nearest_name
+
+if TYPE_CHECKING:
+    from convivo.tasks.task import Task
+
+TASKS = {
+    "classify": "convivo.tasks.classify:Classify",
+    "segment": "convivo.tasks.segment:Segment",
+}
+
+
+def create_task(name: str, *, classes: tuple[str, ...], **options: object) -> "Task":
+    """The task of that name for these classes; options are the task's own fields."""
+    if name not in TASKS:
+        raise UsageError("task", "unknown task", repr(name), nearest_name(name, TASKS))
+    module, _, attribute = TASKS[name].partition(":")
+    return getattr(import_module(module), attribute)(classes=classes, **options)

@@ -1,0 +1,84 @@
+"""Classification: one class for an image, a volume, a series, or each beat of a record."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from convivo.metrics.beats import beat_metrics
+from convivo.metrics.classification import classification_metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify:
+    """Exclusive classes by softmax and cross-entropy.
+
+    Args:
+        classes: names by index.
+        positive: index of the positive one of two classes.
+        aami: the classes are AAMI beats, so `j` and `j_kappa` are told too.
+        label_smoothing: share of the target spread over all classes.
+    """
+
+    classes: tuple[str, ...]
+    positive: int = 1
+    aami: bool = False
+    label_smoothing: float = 0.0
+    name: ClassVar[str] = "classify"
+    output: ClassVar[str] = "table"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    @property
+    def score_name(self) -> str:
+        return "balanced_accuracy"
+
+    def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of a batch: images (B, C, *S), targets (B,) int64."""
+        return F.cross_entropy(
+            network(images).float(), targets, label_smoothing=self.label_smoothing
+        )
+
+    def decode(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, K) logits -> (B, K) softmax probabilities."""
+        return logits.float().softmax(dim=1)
+
+    def collect(self, probabilities: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
+        """probabilities (n, K) and class indices (n,) of one case's items."""
+        labels = np.atleast_1d(np.asarray(target, np.int64))
+        return {"probabilities": probabilities, "targets": labels, **context}
+
+    def score(self, answers: list[dict[str, Any]]) -> float:
+        """Balanced accuracy over the classes present, less a hundredth of the log loss.
+
+        The loss breaks ties: on small validation sets many epochs share one accuracy.
+        """
+        probabilities, targets, _ = _joined(answers)
+        right = probabilities.argmax(1) == targets
+        recall = [right[targets == c].mean() for c in np.unique(targets)]
+        picked = probabilities[np.arange(len(targets)), targets]
+        return float(np.mean(recall) - 0.01 * -np.log(np.maximum(picked, 1e-7)).mean())
+
+    def measure(self, answers: list[dict[str, Any]], *, seed: int = 0) -> dict[str, Any]:
+        """The contract's classification metrics, pooled over items, intervals over units."""
+        probabilities, targets, units = _joined(answers)
+        metrics = classification_metrics(
+            probabilities, targets, units, classes=self.classes, positive=self.positive, seed=seed
+        )
+        if self.aami:
+            metrics |= beat_metrics(
+                probabilities.argmax(1), targets, units, classes=self.classes, seed=seed
+            )
+        return metrics
+
+
+def _joined(answers: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    probabilities = np.concatenate([a["probabilities"] for a in answers])
+    targets = np.concatenate([a["targets"] for a in answers])
+    units = np.concatenate([np.repeat(str(a["unit"]), len(a["targets"])) for a in answers])
+    return probabilities, targets, units

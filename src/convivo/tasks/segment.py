@@ -1,0 +1,120 @@
+"""Segmentation: a class for every sample, pixel or voxel."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from convivo.metrics.segmentation import case_statistics, summarise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Exclusive classes by softmax; Dice + cross-entropy, at several resolutions if the net gives them.
+
+    Args:
+        classes: names by index, index 0 the background.
+        tolerance: of the surface Dice `nsd`, in units of the spacing (median spacing of the data).
+        spacing_unit: of the distances.
+    """
+
+    classes: tuple[str, ...]
+    tolerance: float = 1.0
+    spacing_unit: str = "px"
+    name: ClassVar[str] = "segment"
+    output: ClassVar[str] = "map"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    @property
+    def score_name(self) -> str:
+        return "dice"
+
+    def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Loss of a batch: images (B, C, *S), label maps (B, *S) int64.
+
+        A list of outputs is deep supervision: each half the weight of the one before it,
+        against the label map thinned to its grid (nearest).
+        """
+        outputs = network(images)
+        if isinstance(outputs, torch.Tensor):
+            return dice_cross_entropy(outputs.float(), targets)
+        losses = [dice_cross_entropy(o.float(), _thinned(targets, o.shape[2:])) for o in outputs]
+        weights = [0.5**level for level in range(len(losses))]
+        total = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()
+        return total / sum(weights)
+
+    def decode(self, logits: torch.Tensor) -> torch.Tensor:
+        """(B, K, *S) logits -> probabilities."""
+        return logits.float().softmax(dim=1)
+
+    def collect(self, probabilities: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
+        """probabilities (K, *S) or labels (*S) against a label map (*S): the case's statistics."""
+        labels = probabilities
+        if probabilities.ndim > np.ndim(target):
+            labels = probabilities.argmax(0)
+        spacing = context.pop("spacing", None)
+        if context.pop("quick", False):
+            return {"dice": quick_dice(target, labels, self.outputs), **context}
+        statistics = case_statistics(
+            target, labels, num_classes=self.outputs, spacing=spacing, tolerance=self.tolerance
+        )
+        return {"statistics": statistics, **context}
+
+    def score(self, answers: list[dict[str, Any]]) -> float:
+        """Mean Dice over cases, then over foreground classes."""
+        table = np.array([answer["dice"] for answer in answers], float)
+        present = ~np.isnan(table)
+        count = present.sum(0)
+        means = np.where(present, table, 0).sum(0) / np.maximum(count, 1)
+        return float(means[count > 0].mean()) if (count > 0).any() else 0.0
+
+    def measure(self, answers: list[dict[str, Any]], *, seed: int = 0) -> dict[str, Any]:
+        """The contract's segmentation metrics, intervals over units."""
+        return summarise(
+            [answer["statistics"] for answer in answers],
+            np.array([str(answer["unit"]) for answer in answers]),
+            class_names=self.classes,
+            spacing_unit=self.spacing_unit,
+            tolerance=self.tolerance,
+            seed=seed,
+        )
+
+
+def dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy plus (1 - soft Dice over the batch), foreground classes alike.
+
+    logits (B, K, *S) float32, targets (B, *S) int64. Dice is taken over the whole batch, which is
+    steadier than per case where a class is small or absent (as nnU-Net does for small batches).
+    """
+    cross_entropy = F.cross_entropy(logits, targets)
+    probabilities = logits.softmax(dim=1)
+    truth = torch.zeros_like(probabilities).scatter_(1, targets.unsqueeze(1), 1.0)
+    axes = (0, *range(2, logits.ndim))
+    overlap = (probabilities * truth).sum(axes)[1:]
+    size = (probabilities + truth).sum(axes)[1:]
+    dice = (2 * overlap + 1e-5) / (size + 1e-5)
+    return cross_entropy + 1 - dice.mean()
+
+
+def quick_dice(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> list[float]:
+    """Dice per foreground class by one joint histogram; NaN where a class is in neither."""
+    joint = truth.astype(np.int64).ravel() * num_classes + labels.astype(np.int64).ravel()
+    table = np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
+    both, sizes = np.diag(table), table.sum(0) + table.sum(1)
+    return [2 * both[c] / sizes[c] if sizes[c] else float("nan") for c in range(1, num_classes)]
+
+
+def _thinned(targets: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """A label map on a coarser grid: the sample at the middle of each block."""
+    for axis, n in enumerate(size, 1):
+        have = targets.shape[axis]
+        if have != n:
+            places = ((torch.arange(n, device=targets.device) + 0.5) * have / n).long()
+            targets = targets.index_select(axis, places)
+    return targets

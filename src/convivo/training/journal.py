@@ -1,0 +1,78 @@
+"""What a run writes while it trains: metrics.jsonl, weights, last/, and the control file it obeys."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from convivo.files import plain, write_json, write_text
+from convivo.progress import Progress
+from convivo.training.checkpoint import save_weights
+from convivo.training.state import State, load_state, save_state
+
+ACTIONS = ("run", "pause", "stop-after-epoch", "stop")
+SAVE_SECONDS = 30.0
+
+
+class Journal:
+    """The run folder as the training loop sees it.
+
+    Args:
+        run: the run folder.
+        progress: where lines for people go.
+    """
+
+    def __init__(self, run: Path, progress: Progress) -> None:
+        self.run, self.progress = run, progress
+        self.saved = time.monotonic()
+
+    @property
+    def last(self) -> Path:
+        return self.run / "last" / "state.safetensors"
+
+    def resume(self, state: State) -> bool:
+        """Continue from last/ where there is one; lines logged after it are taken back."""
+        if not self.last.exists():
+            (self.run / "metrics.jsonl").unlink(missing_ok=True)
+            return False
+        load_state(self.last, state)
+        path = self.run / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= state.step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+        return True
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append one line, flushed."""
+        with (self.run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(line)) + "\n")
+
+    def save_best(self, network: nn.Module) -> None:
+        save_weights(self.run / "weights.safetensors", network)
+
+    def save_last(self, state: State, *, due: bool = True) -> None:
+        """Save everything to resume from; with due=False only when the last time is long ago."""
+        if due or time.monotonic() - self.saved > SAVE_SECONDS:
+            save_state(self.last, state)
+            self.saved = time.monotonic()
+
+    def action(self) -> str:
+        """What control.json asks for; a damaged or unknown one is read as "run"."""
+        try:
+            action = json.loads((self.run / "control.json").read_text())["action"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "run"
+        return action if action in ACTIONS else "run"
+
+    def reset_control(self) -> None:
+        write_json(self.run / "control.json", {"schema": 1, "action": "run"})
+
+
+def _step_of(line: str) -> int:
+    """The step a metrics line stands at; half a line, as a killed run may leave, is past any step."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 2**62

@@ -1,0 +1,65 @@
+"""Everything a training is at one moment: what `last/` keeps, and what a resumed run starts from."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convivo.training.checkpoint import (
+    load_tensors,
+    optimizer_tensors,
+    prefixed,
+    restore_optimizer,
+    save_tensors,
+    unprefixed,
+)
+
+
+@dataclass(kw_only=True)
+class Counters:
+    """Plain numbers of a state.
+
+    step: steps done; with the seed it is the position of the sampler and of every random stream.
+    skipped: steps whose gradients were not finite. recent: the latest of them.
+    stale: validations since the best.
+    """
+
+    step: int = 0
+    precision: str = "fp32"
+    best_score: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    skipped: int = 0
+    recent: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(kw_only=True)
+class State:
+    """Network, optimizer and counters."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def step(self) -> int:
+        return self.counters.step
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write a state, whole or not at all."""
+    tensors = prefixed("network", state.network.state_dict())
+    tensors |= optimizer_tensors(state.optimizer)
+    tensors["generator.torch"] = torch.get_rng_state()
+    save_tensors(path, tensors, asdict(state.counters))
+
+
+def load_state(path: Path, state: State) -> None:
+    """Put a saved state into `state`, in place."""
+    tensors, facts = load_tensors(path)
+    state.network.load_state_dict(unprefixed("network", tensors))
+    restore_optimizer(state.optimizer, tensors)
+    torch.set_rng_state(tensors["generator.torch"])
+    state.counters = Counters(**facts)

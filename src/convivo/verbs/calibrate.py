@@ -1,0 +1,172 @@
+"""How many steps, in which precision: fixed before the first step, from epochs or from the time there is.
+
+With epochs nothing is timed. With a time budget a few real steps and validations are timed and
+undone, and the schedule is made to fit.
+"""
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import torch
+
+from convivo.data.store import Store
+from convivo.errors import PlanError
+from convivo.training.loop import Schedule, train_step
+from convivo.training.precision import autocast, has_fast_bf16, is_sound
+from convivo.training.state import Counters
+from convivo.verbs.parts import Parts, build_optimizer
+
+MOST_EPOCHS = 300  # past this a small set only over-fits; time left over is given back
+LEAST_STEPS = 20
+VALIDATION_SHARE = 0.1
+TRIAL_SHARE, TRIAL_STEPS = 0.04, 12
+DEFAULT_STEPS = 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """What the plan takes over: the schedule, the precision, and what was measured on the way."""
+
+    steps: int
+    validate_every: int
+    patience: int
+    precision: str
+    seconds_per_step: float | None
+    seconds_per_validation: float | None
+    reasons: tuple[str, ...]
+
+
+def candidate_precision(parts: Parts, wish: str) -> tuple[str, str]:
+    """The precision to use and why, by rule and soundness alone; nothing is timed."""
+    if wish != "auto":
+        return wish, f"{wish} as asked"
+    if parts.device.type == "cuda":
+        return ("bf16", "bf16: the GPU has it") if torch.cuda.is_bf16_supported() else ("fp32", "fp32")
+    if not has_fast_bf16():
+        return "fp32", "fp32: this processor does not multiply bf16 natively"
+    images, targets = parts.tensors(0)
+    network = parts.state.network.train()
+    sound = is_sound(network, lambda: parts.task.step(network, images, targets), "bf16")
+    if not sound:
+        return "fp32", "fp32: bf16 gradients of this network are not sound on this machine"
+    return "bf16", "bf16: the processor multiplies it natively, and its gradients agree with fp32"
+
+
+def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
+    """A schedule of whole epochs; with none asked for, enough of them for about 3,000 steps."""
+    per_epoch = parts.batches.steps_per_epoch
+    if epochs is None:
+        epochs = max(5, min(MOST_EPOCHS, -(-DEFAULT_STEPS // per_epoch)))
+    precision, why = candidate_precision(parts, _rule(parts, wish))
+    return Fixed(
+        steps=epochs * per_epoch,
+        validate_every=per_epoch,
+        patience=max(20, epochs // 2),
+        precision=precision,
+        seconds_per_step=None,
+        seconds_per_validation=None,
+        reasons=(f"{epochs} epochs of {per_epoch} steps", why),
+    )
+
+
+def _rule(parts: Parts, wish: str) -> str:
+    """bf16 pays where convolutions dominate: two or three dimensions and a network of some size."""
+    small = int(parts.plan["macs"] or 0) / max(1, parts.plan["batch"]) < 20e6
+    return "fp32" if wish == "auto" and (small or parts.plan["network"]["spatial_dims"] == 1) else wish
+
+
+def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> Fixed:
+    """The longest schedule that fits into `seconds` of training and validation.
+
+    Raises:
+        PlanError: not even a few steps fit.
+    """
+    precision, why = candidate_precision(parts, wish)
+    trial = seconds * TRIAL_SHARE
+    began = time.monotonic()
+    per_step = {p: _time_steps(parts, schedule, p, trial) for p in {precision, "fp32"}}
+    if wish == "auto" and per_step["fp32"] <= per_step[precision]:
+        precision, why = "fp32", "fp32: as fast here as bf16"
+    step = per_step[precision]
+    validation = _time_validation(parts, precision, trial)
+    left = seconds - (time.monotonic() - began)
+    steps, every = _share(left, step, validation, parts.batches.steps_per_epoch)
+    if steps < LEAST_STEPS:
+        need = LEAST_STEPS * step + validation + (seconds - left)
+        raise PlanError(
+            "--time", "the time must hold a few training steps",
+            f"{max(left, 0):.0f} s for steps of {step:.1f} s",
+            f"Allow {need - seconds + 1:.0f} s more, or choose a smaller network or batch",
+        )  # fmt: skip
+    reasons = (f"{steps} steps of {step:.3f} s fit into the time, a validation takes {validation:.1f} s", why)
+    return Fixed(
+        steps=steps,
+        validate_every=every,
+        patience=max(10, steps // every // 2),
+        precision=precision,
+        seconds_per_step=step,
+        seconds_per_validation=validation,
+        reasons=reasons,
+    )
+
+
+def _share(left: float, step: float, validation: float, per_epoch: int) -> tuple[int, int]:
+    """Steps, and steps between validations, that use `left` seconds."""
+    rounds = int(min(60, max(4, left * VALIDATION_SHARE / max(validation, 1e-3))))
+    steps = int((left - rounds * validation) / step)
+    steps = min(steps, max(MOST_EPOCHS * per_epoch, DEFAULT_STEPS))
+    every = max(1, -(-steps // rounds))
+    # Whole epochs where they are short, so that a validation does not come after half a look.
+    every = -(-every // per_epoch) * per_epoch if per_epoch * 2 < every else every
+    return steps, min(every, max(steps, 1))
+
+
+def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float) -> float:
+    """Median seconds of a real step, batch and augmentation included; the state is put back."""
+    network = parts.state.network
+    kept = deepcopy(network.state_dict())
+    trial = type(parts.state)(
+        network=network,
+        optimizer=build_optimizer(parts.plan, network),
+        counters=Counters(precision=precision),
+    )
+    times, began = [], time.monotonic()
+    while len(times) < 3 or (len(times) < TRIAL_STEPS and time.monotonic() - began < seconds / 2):
+        start = time.monotonic()
+        images, targets = parts.tensors(len(times))
+        train_step(trial, parts.task.step, images, targets, schedule)
+        times.append(time.monotonic() - start)
+    network.load_state_dict(kept)
+    network.zero_grad(set_to_none=True)
+    return median(times[1:])
+
+
+def _time_validation(parts: Parts, precision: str, seconds: float) -> float:
+    """Seconds of a whole validation, from as many of its cases as the trial has time for."""
+    network = parts.state.network.eval()
+    total, count = len(parts.validation), min(2, len(parts.validation))
+    while True:
+        some = _first(parts.validation, count)
+        start = time.monotonic()
+        with torch.inference_mode(), autocast(precision, parts.device.type):
+            parts.validate(network, some)
+        took = time.monotonic() - start
+        if count == total or took > seconds / 8:
+            return took * total / count
+        count = min(total, count * 8)
+
+
+def _first(store: Store, count: int) -> Store:
+    """`count` cases of a store, evenly spread."""
+    places = [round(i * (len(store) - 1) / max(1, count - 1)) for i in range(count)]
+    alike = isinstance(store.images, np.ndarray)
+    return Store(
+        ids=tuple(store.ids[i] for i in places),
+        units=tuple(store.units[i] for i in places),
+        images=store.images[places] if alike else [store.images[i] for i in places],
+        targets=[store.targets[i] for i in places],
+        placements=[store.placements[i] for i in places],
+    )

@@ -1,0 +1,233 @@
+"""The rule that completes a configuration: network, input, batch, augmentation, learning rate.
+
+Every choice comes from the data's fingerprint (`Facts`), never from a data set's name, and each
+is told in one sentence of `reasons`. What the user set stays as it is.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from convivo.architectures.unet import unet_plan
+from convivo.geometry import to_multiple
+from convivo.verbs.settings import AugmentSettings, InputSettings, NetSettings, Settings, TrainSettings
+
+SIGNAL_RATE_HZ = 120.0  # a QRS complex has little above 40 Hz
+EVENT_SECONDS, EVENT_BEFORE = 3.0, 0.55  # two or three beats: a premature one is known by its neighbours
+LONG_SIGNAL = 4096  # samples; longer series are cropped
+IMAGE_SIDE, VOLUME_SIDE = 224, 64  # largest side of a whole image or volume given to a classifier
+PATCH_SAMPLES = {1: 4096, 2: 256 * 256, 3: 112_000}  # per patch; a U-Net step then takes about a second on 2 cores
+UNET_BASE = {1: 32, 2: 32, 3: 32}  # bf16 kernels want multiples of 32: 24 channels take four times as long
+PATCH_BATCH = {1: 16, 2: 4, 3: 2}
+STEPS_BY_DEFAULT = 3000
+IMBALANCE = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The fingerprint of a training set, all that the rule may look at.
+
+    shape: median spatial shape in the data's own orientation (canonical for volumes).
+    spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
+    flips: axes whose mirroring looks natural. size_multiple and the like belong to the network.
+    """
+
+    task: str
+    spatial_dims: int
+    channels: int
+    num_classes: int
+    events: bool
+    counts: tuple[int, ...]
+    shape_min: tuple[int, ...]
+    shape: tuple[int, ...]
+    shape_max: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+    spacing_unit: str
+    dtype: str
+    items: int
+    flips: tuple[int, ...]
+    channel_names: tuple[str, ...]
+    oriented: bool
+
+
+def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
+    """Complete `settings` for these facts.
+
+    Returns:
+        The settings, every field filled that the task uses (steps, threads, precision and
+        mean/std are the plan's business), and the reasons in sentences.
+    """
+    reasons: list[str] = []
+    seen = _input(facts, settings.input, reasons)
+    net = _net(facts, settings.net, seen, reasons)
+    seen = _fit_size(facts, seen, net, settings.input)
+    train = _train(facts, settings.train, reasons)
+    augment = _augment(facts, settings.augment, reasons)
+    parts = {"input": seen, "net": net, "train": train, "augment": augment}
+    return settings.model_copy(update=parts), reasons
+
+
+def _filled(section, **chosen):  # noqa: ANN001, ANN003, ANN202
+    """The section with what the user left open filled in."""
+    open_fields = {k: v for k, v in chosen.items() if getattr(section, k) is None}
+    return section.model_copy(update=open_fields)
+
+
+def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> InputSettings:
+    spacing = _spacing(facts, section, reasons)
+    shape = _resampled(facts.shape, facts, spacing)
+    normalization = _normalization(facts)
+    common = {
+        "spacing": list(spacing) if spacing else None,
+        "orientation": "RAS" if facts.oriented else None,
+        "normalization": normalization,
+        "channels": list(facts.channel_names) or None,
+        "before": EVENT_BEFORE,
+        "foreground": 0.5,
+    }
+    if facts.task == "segment":
+        size = _patch(facts.spatial_dims, shape)
+        reasons.append(f"patches of {_by(size)}: the median case is {_by(shape)}")
+        return _filled(section, sampling="patch", size=size, **common)
+    if facts.events:
+        size = [round(EVENT_SECONDS / spacing[0])] if spacing else [256]
+        reasons.append(f"windows of {EVENT_SECONDS:g} s: a beat is judged beside its neighbours")
+        return _filled(section, sampling="window", size=size, **common)
+    if facts.spatial_dims == 1 and facts.shape_min != facts.shape_max:
+        size = [min(shape[0], LONG_SIGNAL)]
+        reasons.append(f"crops of {size[0]} samples: the series differ in length")
+        return _filled(section, sampling="crop", size=size, **common)
+    cap = {1: LONG_SIGNAL, 2: IMAGE_SIDE, 3: VOLUME_SIDE}[facts.spatial_dims]
+    scale = min(1.0, cap / max(shape))
+    size = [max(1, round(n * scale)) for n in shape]
+    same = facts.shape_min == facts.shape_max and scale == 1.0
+    why = "the size that all have" if same else "their median size, the longest side capped"
+    reasons.append(f"whole cases at {_by(size)}: {why}")
+    return _filled(section, sampling="whole", size=size, **common)
+
+
+def _spacing(
+    facts: Facts, section: InputSettings, reasons: list[str]
+) -> tuple[float, ...] | None:
+    """The grid everything is resampled to: the median one; signals thinned to about 120 Hz."""
+    if section.spacing is not None:
+        return tuple(section.spacing)
+    if facts.spacing is None:
+        return None
+    if facts.spacing_unit == "s":
+        every = max(1, int(1 / facts.spacing[0] / SIGNAL_RATE_HZ))
+        spacing = (facts.spacing[0] * every,)
+        if every > 1:
+            reasons.append(f"resampled to {1 / spacing[0]:g} Hz: beats have little above 40 Hz")
+        return spacing
+    return facts.spacing if facts.spatial_dims == 3 and facts.task == "segment" else None
+
+
+def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] | None):  # noqa: ANN202
+    if spacing is None or facts.spacing is None:
+        return shape
+    rows = zip(shape, facts.spacing, spacing, strict=True)
+    return tuple(max(1, round(n * have / want)) for n, have, want in rows)
+
+
+def _normalization(facts: Facts) -> str:
+    if facts.spatial_dims == 1:
+        return "robust" if facts.spacing_unit == "s" else "zscore"
+    if facts.task == "classify" and facts.dtype in ("uint8", "bool"):
+        return "fixed"
+    return "zscore"
+
+
+def _patch(spatial_dims: int, shape: tuple[int, ...]) -> list[int]:
+    """The median case where it fits, else its longest sides shortened until it does."""
+    size = list(to_multiple(shape, (8,) * spatial_dims))
+    while prod(size) > PATCH_SAMPLES[spatial_dims]:
+        longest = size.index(max(size))
+        size[longest] -= 8
+    return size
+
+
+def _net(
+    facts: Facts, section: NetSettings, seen: InputSettings, reasons: list[str]
+) -> NetSettings:
+    name = section.name
+    if name is None:
+        name = "unet" if facts.task == "segment" else "resnet18"
+        reasons.append(
+            "unet: a label for every position" if name == "unet" else "resnet18: one answer a case"
+        )
+    extra = dict(section.model_extra or {})
+    if name == "unet" and not {"channels", "levels", "strides"} & set(extra):
+        plan = unet_plan(
+            tuple(seen.size or ()), tuple(seen.spacing or ()) or None,
+            base=UNET_BASE[facts.spatial_dims], max_levels=5,
+        )  # fmt: skip
+        extra |= {k: [list(v) if isinstance(v, tuple) else v for v in plan[k]] for k in plan}
+        extra.setdefault("deep_supervision", True)
+    if name.startswith("resnet") and "stem" not in extra:
+        extra["stem"], why = _stem(min(seen.size or [224]))
+        reasons.append(why)
+    width = section.width
+    if width is None:
+        width = 1.0
+    return NetSettings(name=name, width=width, **extra)
+
+
+def _stem(side: int) -> tuple[str, str]:
+    if side < 40:
+        return "small", f"a first layer without downsampling: {side} samples a side are few"
+    if side < 80:
+        return "medium", f"a first layer that halves once, not twice: {side} samples a side are few"
+    return "published", "the published first layer: the inputs are large enough for it"
+
+
+def _fit_size(
+    facts: Facts, seen: InputSettings, net: NetSettings, asked: InputSettings
+) -> InputSettings:
+    """Patches must be multiples of what the U-Net's levels divide by."""
+    strides = net.options.get("strides")
+    if facts.task != "segment" or asked.size is not None or not strides:
+        return seen
+    total = [1] * facts.spatial_dims
+    for stride in strides:
+        steps = stride if isinstance(stride, list) else [stride] * facts.spatial_dims
+        total = [t * s for t, s in zip(total, steps, strict=True)]
+    return seen.model_copy(update={"size": list(to_multiple(seen.size or [], total))})
+
+
+def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSettings:
+    segment = facts.task == "segment"
+    batch = PATCH_BATCH[facts.spatial_dims] if segment else _batch(facts)
+    seen = [n for n in facts.counts if n]
+    uneven = not segment and seen and max(seen) > IMBALANCE * min(seen)
+    if uneven:
+        reasons.append("rare classes are drawn more often (by the square root of their rarity)")
+    return _filled(
+        section,
+        batch=batch,
+        optimizer="adamw",
+        lr=1e-3 if segment else 2e-3,
+        weight_decay=1e-2 if segment else 5e-2,
+        clip=12.0 if segment else 5.0,
+        balance=0.5 if uneven else 0.0,
+        label_smoothing=0.0,
+    )
+
+
+def _batch(facts: Facts) -> int:
+    """About forty steps an epoch, between 8 and 128 items."""
+    limit = {1: 128, 2: 128, 3: 16}[facts.spatial_dims]
+    for batch in (8, 16, 32, 64):
+        if batch >= limit or facts.items <= batch * 40:
+            return min(batch, limit)
+    return limit
+
+
+def _augment(facts: Facts, section: AugmentSettings, reasons: list[str]) -> AugmentSettings:
+    if section.enabled and facts.spatial_dims > 1:
+        axes = ", ".join(str(a) for a in facts.flips) or "none"
+        reasons.append(f"mirrored axes: {axes} (where mirror images cannot be told from originals)")
+    return _filled(section, flips=list(facts.flips))
+
+
+def _by(size: tuple[int, ...] | list[int]) -> str:
+    return " x ".join(str(n) for n in size)

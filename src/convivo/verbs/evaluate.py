@@ -1,0 +1,126 @@
+"""evaluate: a run's best weights measured on its test or validation part, or on other data."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from convivo.data.inspection import Inspection, inspect_data
+from convivo.errors import DataError, ReadError, UsageError
+from convivo.files import write_json
+from convivo.verbs.fixing import set_threads
+from convivo.verbs.measure import headline, measure
+from convivo.verbs.run import Run, as_run
+from convivo.verbs.setup import pick_device
+
+SPLITS = ("test", "val")
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    data: object = None,
+    split: str = "test",
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = False,
+    **reading: Any,
+) -> dict[str, Any]:
+    """Measure a run.
+
+    Args:
+        run: a run or its folder.
+        data: other data to measure on, all of its cases; default: the run's own.
+        split: "test" or "val", of the run's own data. Each look at test is counted in the receipt.
+        reading: how other data is to be read (`layout`, `subject`, `labels`, `positive`).
+    Returns:
+        The contract's evaluation document.
+    Raises:
+        ReadError: no data there. DataError: data of other classes. UsageError: an unknown split.
+    """
+    run = as_run(run)
+    if split not in SPLITS:
+        raise UsageError("--split", "test or val", repr(split), "Use --split test or --split val")
+    plan = run.plan
+    set_threads(threads or plan["threads"])
+    network = run.network.to(pick_device(device))
+    if data is not None:
+        return _elsewhere(plan, network, data, reading, quiet)
+    inspection = _own_data(run)
+    parts = run.folder.json("split.json")
+    known = {case.id for case in inspection.cases}
+    gone = [name for name in parts[split] if name not in known]
+    if gone:
+        got = f"{len(gone)} missing, first {gone[0]!r}"
+        raise ReadError(inspection.index.root, "the cases of the run's split must be there", got, "Restore them, or give --data")
+    found = measure(
+        plan, network, inspection, parts[split],
+        units=parts["units"], unit=parts["unit"], name=split, quiet=quiet,
+    )  # fmt: skip
+    if split == "test":
+        _count_look(run)
+    return found.document
+
+
+def _own_data(run: Run) -> Inspection:
+    """The run's data set, read as it was for the training."""
+    wish = run.folder.config().get("data", {})
+    if not wish.get("path"):
+        rule = "the run must know where its data is"
+        raise ReadError(run.path, rule, "a data set given in Python", "Give --data")
+    return inspect_data(
+        Path(wish["path"]), task=wish.get("task"), layout=wish.get("layout"),
+        subject=wish.get("subject"), labels=wish.get("labels"), positive=wish.get("positive"),
+    )  # fmt: skip
+
+
+def _elsewhere(plan: Any, network: Any, data: object, reading: dict[str, Any], quiet: bool) -> dict[str, Any]:
+    if isinstance(data, Inspection):
+        inspection = data
+    elif isinstance(data, str | Path):
+        inspection = inspect_data(Path(data), task=plan["task"], **reading)
+    else:
+        from convivo.verbs.samples import inspection_of
+
+        inspection = inspection_of(data, task=plan["task"])
+    classes = plan["task_fields"]["classes"]
+    theirs = list(inspection.index.classes)
+    if [c for c in theirs if c not in classes] or plan["task"] != inspection.index.task:
+        rule = f"other data must have the run's classes ({', '.join(classes)})"
+        raise DataError(inspection.index.root, rule, ", ".join(theirs), "Rename them with --labels")
+    inspection = _with_classes(inspection, plan)
+    found = measure(
+        plan, network, inspection, [case.id for case in inspection.cases],
+        units=inspection.units, unit=inspection.unit, name="all", quiet=quiet,
+    )  # fmt: skip
+    return found.document
+
+
+def _with_classes(inspection: Inspection, plan: Any) -> Inspection:
+    """Other data under the run's own class indices."""
+    classes = tuple(plan["task_fields"]["classes"])
+    index = inspection.index
+    if index.classes == classes:
+        return inspection
+    place = {i: classes.index(name) for i, name in enumerate(index.classes)}
+    cases = tuple(
+        case if case.target is None else replace(case, target=place[case.target])
+        for case in inspection.cases
+    )
+    values = tuple(plan["label_values"]) if plan.get("label_values") else None
+    index = replace(index, classes=classes, label_values=values)
+    return replace(inspection, cases=cases, index=index)
+
+
+def _count_look(run: Run) -> None:
+    """One more look at the test part: the receipt keeps count."""
+    path = run.folder / "receipt.json"
+    if path.exists():
+        receipt = json.loads(path.read_text(encoding="utf-8"))
+        receipt["test_evaluations"] = int(receipt.get("test_evaluations", 0)) + 1
+        write_json(path, receipt)
+
+
+def text(document: dict[str, Any]) -> str:
+    """An evaluation in lines for people."""
+    return headline(document)

@@ -1,0 +1,140 @@
+"""The end of a training: the best weights measured once on the test part, and the report."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from convivo.data.inspection import Inspection
+from convivo.data.split import Split
+from convivo.files import write_json
+from convivo.progress import Progress
+from convivo.reporting.content import Report
+from convivo.reporting.page import write_report
+from convivo.training.checkpoint import save_weights
+from convivo.verbs.folder import Folder
+from convivo.verbs.measure import Measured, headline, measure, write_predictions
+from convivo.verbs.parts import Parts
+from convivo.verbs.pictures import best_and_worst
+from convivo.verbs.receipt import make_receipt
+from convivo.verbs.setup import load_weights
+
+ENDED = {
+    "clock": "The clock ended the training early: after step {step} of {steps}.",
+    "control": "The training was stopped by its control file after step {step} of {steps}.",
+    "early-stopping": "The training ended early, after step {step} of {steps}: "
+    "validation had not improved for {patience} validations.",
+}
+
+
+def finish(
+    folder: Folder,
+    parts: Parts,
+    inspection: Inspection,
+    split: Split,
+    *,
+    ended: str,
+    began: float,
+    quiet: bool,
+) -> None:
+    """Evaluate, write evaluation.json, predictions.csv, report.html, and last the receipt."""
+    counters = parts.state.counters
+    network = parts.state.network
+    weights = folder / "weights.safetensors"
+    if counters.best_score is None:  # ended before its first validation
+        save_weights(weights, network)
+    load_weights(network, weights)
+    plan = dict(parts.plan) | {"measured": _measured(parts, ended)}
+    write_json(folder / "plan.json", plan)
+    unit = split.unit
+    measured = measure(
+        plan, network, inspection, split.test, units=split.units, unit=unit, name="test", quiet=quiet
+    )
+    measured.document["notes"] += _notes(plan, parts, ended)
+    write_json(folder / "evaluation.json", measured.document)
+    write_predictions(folder / "predictions.csv", measured, plan)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    seconds = time.monotonic() - began
+    receipt = make_receipt(
+        folder, inspection, seed=plan["seed"], started=started, seconds=seconds
+    )
+    _report(folder, plan, network, inspection, measured, receipt)
+    receipt["seconds"] = round(time.monotonic() - began, 1)
+    write_json(folder / "receipt.json", receipt)
+    say = Progress("", 1, quiet=quiet).say
+    say(headline(measured.document))
+    say(f"report: {folder / 'report.html'}")
+
+
+def _measured(parts: Parts, ended: str) -> dict[str, Any]:
+    counters = parts.state.counters
+    return {
+        "tensors_peak": None,
+        "process_peak": _process_peak(),
+        "seconds_per_step": counters.seconds / max(1, counters.step),
+        "steps": counters.step,
+        "best_step": counters.best_step,
+        "best_score": counters.best_score,
+        "skipped_steps": counters.skipped,
+        "precision": counters.precision,
+        "ended": ended,
+    }
+
+
+def _process_peak() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _notes(plan: dict[str, Any], parts: Parts, ended: str) -> list[str]:
+    counters = parts.state.counters
+    notes = []
+    if ended in ENDED:
+        facts = {"step": counters.step, "steps": plan["steps"], "patience": plan["patience"]}
+        notes.append(ENDED[ended].format(**facts))
+    if counters.skipped:
+        notes.append(f"{counters.skipped} steps with non-finite gradients were skipped.")
+    if counters.precision != plan["precision"]:
+        notes.append(f"{plan['precision']} kept failing; the training went on in fp32.")
+    return notes
+
+
+def _report(  # noqa: PLR0913
+    folder: Folder,
+    plan: dict[str, Any],
+    network: Any,
+    inspection: Inspection,
+    measured: Measured,
+    receipt: dict[str, Any],
+) -> None:
+    best, worst = best_and_worst(plan, network, inspection, measured)
+    accepted = folder.config().get("data", {}).get("accept", [])
+    notes = [f"Trained in spite of the problem {code}, which was waived." for code in accepted]
+    write_report(
+        Report(
+            title=inspection.index.root.name,
+            inspection=inspection.document(),
+            config=folder.config(),
+            plan=plan,
+            split=folder.json("split.json"),
+            history=history(folder),
+            evaluation=measured.document,
+            best=best,
+            worst=worst,
+            receipt=receipt,
+            notes=notes,
+        ),
+        folder / "report.html",
+    )
+
+
+def history(folder: Folder) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl."""
+    import json
+
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,176 @@
+"""`convivo inspect`: path -> what is there, for people (`text`) and programs (`document`)."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.sample import Problem
+from convivo.progress import Progress
+
+SHOWN = 10  # problems of one code; the JSON lists them all
+WIDTH = 100
+TASKS = {"classify": "classification", "segment": "segmentation"}
+FORMS = {1: "signals (1D)", 2: "images (2D)", 3: "volumes (3D)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected(Inspection):
+    """An inspection that can also be read: `text()` is what the command prints."""
+
+    def text(self) -> str:
+        """What it is, its classes, units, sizes and problems, and what to do next."""
+        console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
+        console.print(_facts(self))
+        console.print(_classes(self))
+        for line in _problems(self):
+            console.print(Text(line), soft_wrap=True)
+        console.print(Text(_next(self)), soft_wrap=True)
+        assert isinstance(console.file, io.StringIO)
+        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def inspect(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    layout: str | None = None,
+    subject: str | None = None,
+    labels: str | None = None,
+    positive: str | None = None,
+    quiet: bool = False,
+) -> Inspected:
+    """Look at a folder or file as it is; see `convivo.data.inspection.inspect_data`.
+
+    Args:
+        path: folder or file, in any known layout.
+        task: insist on "classify" or "segment". layout: instead of the detected one.
+        subject: regular expression on the ids: its first group, else its match, is the subject.
+        labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        quiet: no progress on stderr.
+    Raises:
+        ReadError: nothing there, no known layout, no case that can be read.
+        UsageError: an option that does not fit the data.
+    """
+    bars: dict[str, Progress] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        bar = bars.setdefault(what, Progress(what, total, unit="cases", quiet=quiet))
+        bar.update(done)
+        if done == total:
+            bar.close()
+
+    found = inspect_data(
+        path, task=task, layout=layout, subject=subject, labels=labels, positive=positive,
+        progress=show,
+    )  # fmt: skip
+    return Inspected(**{field.name: getattr(found, field.name) for field in fields(found)})
+
+
+def _facts(found: Inspection) -> Table:
+    index, stats = found.index, found.statistics
+    table = Table.grid(padding=(0, 2))
+    units = len(set(found.units.values()))
+    rows = {
+        "data": f"{index.root}",
+        "kind": f"{FORMS[index.spatial_dims]}, {TASKS[index.task]}, layout {index.layout}",
+        "cases": _cases(found),
+        "units": f"{units:,} {found.unit}{'s' * (units != 1)}{_source(found)}",
+        "note": found.units_note,
+        "channels": f"{stats.channels}, {stats.dtype}",
+        "shape": _shape(found),
+        "spacing": _spacing(found),
+        "positive class": found.positive_class,
+        "sampled": f"the pixels of {found.sampled} cases were read" if found.sampled else None,
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(Text(name), Text(value))
+    return table
+
+
+def _source(found: Inspection) -> str:
+    return "" if found.unit_source == "none" else f", found by: {found.unit_source}"
+
+
+def _cases(found: Inspection) -> str:
+    text = f"{len(found.cases):,} usable"
+    if found.excluded:
+        text += f", {len(found.excluded):,} left out"
+    if found.unlabelled:
+        text += f", {len(found.unlabelled):,} without labels, for prediction"
+    return text
+
+
+def _shape(found: Inspection) -> str:
+    stats = found.statistics
+    least, usual, most = (
+        " x ".join(map(str, shape))
+        for shape in (stats.shape_min, stats.shape_median, stats.shape_max)
+    )
+    return usual if least == most else f"{usual} (median), {least} to {most}"
+
+
+def _spacing(found: Inspection) -> str | None:
+    stats = found.statistics
+    if stats.spacing is None:
+        return None
+    if stats.spacing_unit == "s" and len(stats.spacing) == 1:
+        return f"{1 / stats.spacing[0]:.6g} Hz"
+    return " x ".join(f"{s:.4g}" for s in stats.spacing) + f" {stats.spacing_unit} (median)"
+
+
+def _classes(found: Inspection) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="")
+    counted = "beats" if found.index.events else "cases"
+    keys = {"count": counted} | ({"pixels": "pixels"} if found.index.task == "segment" else {})
+    table.add_column("class")
+    for title in keys.values():
+        table.add_column(title, justify="right")
+        table.add_column("", justify="right")
+    totals = {key: sum(row[key] for row in found.class_counts) for key in keys}
+    # One case of a segmentation holds several classes: shares of cases would say nothing.
+    shared = {"pixels"} if "pixels" in keys else {"count"}
+    for row in found.class_counts:
+        cells = [Text(row["name"])]
+        for key, total in totals.items():
+            share = f"{100 * row[key] / total:.1f} %" if total and key in shared else ""
+            cells += [Text(f"{row[key]:,}"), Text(share)]
+        table.add_row(*cells)
+    return table
+
+
+def _problems(found: Inspection) -> Iterator[str]:
+    """The problems by severity and code, at most ten of each."""
+    if not found.problems:
+        yield "\nno problems found"
+        return
+    ordered = sorted(found.problems, key=lambda p: (p.severity, p.code))
+    for (severity, code), group in groupby(ordered, key=lambda p: (p.severity, p.code)):
+        several = list(group)
+        number = f" ({len(several):,})" if len(several) > 1 else ""
+        yield f"\n{severity}: {code}{number}"
+        for problem in several[:SHOWN]:
+            yield f"  {_line(problem)}"
+        if len(several) > SHOWN:
+            yield f"  ... and {len(several) - SHOWN:,} more (all of them: --json)"
+        for remedy in dict.fromkeys(problem.remedy for problem in several[:SHOWN]):
+            yield f"  -> {remedy}"
+
+
+def _line(problem: Problem) -> str:
+    return f"{problem.path}: {problem.message}" if problem.path else problem.message
+
+
+def _next(found: Inspection) -> str:
+    if found.has_errors:
+        codes = sorted({p.code for p in found.problems if p.severity == "error"})
+        waive = " ".join(f"--accept {code}" for code in codes)
+        return f"\nnext: mend the errors, or waive them and train on what is left: {waive}"
+    return f"\nnext: convivo train {found.index.root} --out RUN"

@@ -1,0 +1,118 @@
+"""The cases a report shows: the best and the worst, as arrays that reporting can draw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from convivo.data.inspection import Inspection
+from convivo.data.sample import Events, Sample
+from convivo.evaluation.evaluate import predict_labels
+from convivo.reporting.content import CasePicture
+from convivo.verbs.measure import Measured
+from convivo.verbs.setup import build_predictor, build_preparation, build_task
+
+SHOWN = 4
+TRACE_SECONDS = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """One answered item: case, place among its case's items, truth, prediction, probability."""
+
+    case: str
+    sample: int | None
+    truth: int
+    prediction: int
+    probability: float
+
+
+def best_and_worst(
+    plan: Mapping[str, Any], network: nn.Module, inspection: Inspection, measured: Measured
+) -> tuple[list[CasePicture], list[CasePicture]]:
+    """Pictures of the best and the worst cases of an evaluation."""
+    cases = {case.id: case for case in inspection.cases}
+
+    def load(name: str) -> Sample:
+        return inspection.load(cases[name])
+
+    if build_task(plan).output == "map":
+        return _maps(plan, network, load, measured)
+    return _tables(plan, load, measured)
+
+
+def _maps(plan, network, load, measured):  # noqa: ANN001, ANN202
+    rows = [r for r in measured.document["per_case"] if r["dice"] is not None]
+    rows.sort(key=lambda row: -row["dice"])
+    count = min(SHOWN - 1, max(1, len(rows) // 2))
+    predictor = build_predictor(plan, network.eval(), build_task(plan))
+    preparation = build_preparation(plan)
+
+    def picture(row: Mapping[str, Any]) -> CasePicture:
+        sample = load(row["id"])
+        per_class = ", ".join(
+            f"{key.removeprefix('dice.')} {value:.3f}"
+            for key, value in row.items() if key.startswith("dice.") and value is not None
+        )  # fmt: skip
+        return CasePicture(
+            id=row["id"], caption=f"Dice {row['dice']:.3f}", text=per_class,
+            image=sample.image.astype(np.float32), truth=np.asarray(sample.target),
+            prediction=predict_labels(predictor, sample, preparation),
+            spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
+        )  # fmt: skip
+
+    return [picture(r) for r in rows[:count]], [picture(r) for r in rows[-count:][::-1]]
+
+
+def _tables(plan, load, measured):  # noqa: ANN001, ANN202
+    items = [item for answer in measured.evaluation.answers for item in _items(answer)]
+    classes = build_task(plan).classes
+    right = [item for item in items if item.truth == item.prediction]
+    wrong = [item for item in items if item.truth != item.prediction]
+    best = _varied(sorted(right, key=lambda item: -item.probability))
+    worst = _varied(sorted(wrong, key=lambda item: -item.probability))
+    show = lambda item: _item_picture(item, load(item.case), classes)  # noqa: E731
+    return [show(item) for item in best], [show(item) for item in worst]
+
+
+def _varied(items: Sequence[_Item]) -> list[_Item]:
+    """The first few, the classes taking turns, so that one class does not fill the page."""
+    by_class: dict[int, list[_Item]] = {}
+    for item in items:
+        by_class.setdefault(item.truth, []).append(item)
+    chosen: list[_Item] = []
+    while len(chosen) < SHOWN and any(by_class.values()):
+        for rows in by_class.values():
+            if rows and len(chosen) < SHOWN:
+                chosen.append(rows.pop(0))
+    return chosen
+
+
+def _items(answer: Mapping[str, Any]) -> list[_Item]:
+    samples = answer.get("samples", [None] * len(answer["targets"]))
+    rows = zip(samples, answer["targets"], answer["probabilities"], strict=True)
+    return [
+        _Item(
+            case=answer["id"], sample=None if sample is None else int(sample), truth=int(truth),
+            prediction=int(p.argmax()), probability=float(p.max()),
+        )
+        for sample, truth, p in rows
+    ]  # fmt: skip
+
+
+def _item_picture(item: _Item, sample: Sample, classes: Sequence[str]) -> CasePicture:
+    truth, called = classes[item.truth], classes[item.prediction]
+    image, marks, caption = sample.image.astype(np.float32), (), item.case
+    if item.sample is not None and isinstance(sample.target, Events):
+        rate = 1 / sample.spacing[0] if sample.spacing else 100.0
+        start = max(0, item.sample - int(TRACE_SECONDS / 2 * rate))
+        image = image[:, start : start + int(TRACE_SECONDS * rate)]
+        marks = ((item.sample - start, truth),)
+        caption = f"{item.case} at {item.sample / rate:.1f} s"
+    return CasePicture(
+        id=item.case, caption=caption, image=image, marks=marks,
+        text=f"truth {truth}, predicted {called} with p = {item.probability:.2f}",
+        spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
+    )  # fmt: skip

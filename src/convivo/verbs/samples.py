@@ -1,0 +1,121 @@
+"""The user's own dataset of Samples as an inspection: the same road, without files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convivo.data.inspection import Inspection
+from convivo.data.labels import positive_class
+from convivo.data.problems import problem
+from convivo.data.sample import Case, Events, Header, Index, Sample
+from convivo.data.statistics import statistics_of
+from convivo.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesInspection(Inspection):
+    """An inspection whose samples come from a sequence instead of from files."""
+
+    samples: Sequence[Sample] = ()
+
+    def load(self, case: Case) -> Sample:
+        sample = self.samples[int(case.index or 0)]
+        return replace(sample, unit=self.units[case.id])
+
+
+def inspection_of(
+    data: object, *, task: str | None = None, classes: Sequence[str] | None = None
+) -> SamplesInspection:
+    """Look at a sequence (a torch Dataset with `__len__`) of `Sample`s.
+
+    Targets must be class indices, label maps of class indices, or Events. Samples without a unit
+    are units of their own. `classes` defaults to the values found.
+
+    Raises:
+        UsageError: not a sequence of Samples. DataError: no samples, no targets, two of one id.
+    """
+    samples = _checked(data)
+    found = _task(samples[0])
+    if task is not None and task != found:
+        raise UsageError("--task", f"the targets are for {found}", repr(task), "Leave it out")
+    names = tuple(classes or (str(value) for value in range(_largest(samples) + 1)))
+    cases = tuple(_case(place, sample, found) for place, sample in enumerate(samples))
+    known = all(sample.unit for sample in samples)
+    counts = {case.id: _counts(sample, len(names)) for case, sample in zip(cases, samples, strict=True)}
+    totals = np.sum(list(counts.values()), axis=0)
+    missing = "no sample says which subject it is from"
+    problems = () if known else (problem("subjects-unknown", "", missing, "Set Sample.unit"),)
+    index = Index(
+        layout="array", root=Path("samples"), task=found, cases=cases, classes=names,
+        spatial_dims=samples[0].image.ndim - 1, label_values=tuple(range(len(names))),
+        events=isinstance(samples[0].target, Events),
+    )  # fmt: skip
+    return SamplesInspection(
+        index=index,
+        cases=cases,
+        units={sample.id: sample.unit or sample.id for sample in samples},
+        unit="subject" if known else "case",
+        unit_source="Sample.unit" if known else "none",
+        subject_known=known,
+        positive_class=positive_class(names, None),
+        statistics=statistics_of([case.header for case in cases if case.header is not None]),
+        class_counts=tuple(dict(name=n, count=int(c)) for n, c in zip(names, totals, strict=True)),
+        problems=problems,
+        case_counts=counts,
+        pixel_counts={},
+        samples=samples,
+    )
+
+
+def _checked(data: Any) -> list[Sample]:
+    try:
+        samples = [data[place] for place in range(len(data))]
+    except TypeError:
+        rule = "data must be a path, an inspection or a sequence of Samples"
+        raise UsageError("train", rule, type(data).__name__, "Give a folder") from None
+    if not samples or not all(isinstance(sample, Sample) for sample in samples):
+        kinds = sorted({type(sample).__name__ for sample in samples}) or ["nothing"]
+        rule, remedy = "data must hold Samples", "Return convivo.data.sample.Sample from it"
+        raise UsageError("train", rule, ", ".join(kinds), remedy)
+    names = [sample.id for sample in samples]
+    if len(set(names)) < len(names) or any(sample.target is None for sample in samples):
+        rule = "every sample needs an id of its own and a target"
+        raise DataError("train", rule, "a repeated id or a missing target", "Set Sample.id, Sample.target")
+    return samples
+
+
+def _task(sample: Sample) -> str:
+    mapped = isinstance(sample.target, np.ndarray) and sample.target.ndim == sample.image.ndim - 1
+    return "segment" if mapped else "classify"
+
+
+def _largest(samples: Sequence[Sample]) -> int:
+    return max(
+        int(np.max(s.target.labels if isinstance(s.target, Events) else s.target, initial=0))
+        for s in samples
+        if s.target is not None
+    )
+
+
+def _case(place: int, sample: Sample, task: str) -> Case:
+    header = Header(
+        shape=sample.image.shape[1:], channels=sample.image.shape[0], dtype=str(sample.image.dtype),
+        axes=sample.axes, spacing=sample.spacing, spacing_unit=sample.spacing_unit,
+        affine=sample.affine, channel_names=sample.channel_names, subject=sample.unit or None,
+    )  # fmt: skip
+    whole = task == "classify" and not isinstance(sample.target, Events)
+    target = int(np.asarray(sample.target)) if whole else None
+    return Case(id=sample.id, image=(), index=place, target=target, header=header)
+
+
+def _counts(sample: Sample, number: int) -> tuple[int, ...]:
+    if isinstance(sample.target, Events):
+        labels = sample.target.labels[sample.target.labels >= 0]
+    elif isinstance(sample.target, np.ndarray) and sample.target.ndim:
+        labels = np.unique(sample.target)
+    else:
+        labels = np.array([int(np.asarray(sample.target))])
+    return tuple(int(n) for n in np.bincount(labels.astype(np.int64), minlength=number))

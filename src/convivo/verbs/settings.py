@@ -1,0 +1,100 @@
+"""A run's configuration: every choice by name. None means "choose for me"; config.toml has no None.
+
+`--set net.width=0.5` and `--config FILE.toml` fill it, `verbs/choose.py` completes it.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(_Section):
+    """Where the data is and how it is to be read."""
+
+    path: str = ""
+    layout: str | None = None
+    task: str | None = None
+    subject: str | None = None
+    labels: str | None = None
+    positive: str | None = None
+    accept: list[str] = []
+
+
+class NetSettings(BaseModel):
+    """The network; keys beyond these are the network's own options (`net.hidden=[1000]`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str | None = None
+    width: float | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class InputSettings(_Section):
+    """What the network sees.
+
+    sampling: whole cases, windows around moments, crops of longer signals, patches.
+    size: samples per axis, after resampling to `spacing` (in the data's own unit).
+    before: share of a window before its moment. foreground: share of patches centred on a class.
+    """
+
+    sampling: Literal["whole", "window", "crop", "patch"] | None = None
+    size: list[int] | None = None
+    before: float | None = None
+    foreground: float | None = None
+    spacing: list[float] | None = None
+    orientation: str | None = None
+    normalization: Literal["zscore", "robust", "fixed", "none"] | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    channels: list[str] | None = None
+
+
+class TrainSettings(_Section):
+    """How it is trained. `steps` follows from `epochs` or from the time that there is."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    batch: int | None = None
+    optimizer: Literal["adamw", "sgd"] | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup: int | None = None
+    clip: float | None = None
+    patience: int | None = None
+    validate_every: int | None = None
+    balance: float | None = None
+    label_smoothing: float | None = None
+    precision: Precision | None = None
+    threads: int | None = None
+    seed: int = 0
+
+
+class AugmentSettings(BaseModel):
+    """Augmentation: `enabled`, `flips` (axes; empty for none), and any field of `data.augment.Augmentation`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    enabled: bool = True
+    flips: list[int] | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Settings(_Section):
+    """The whole configuration of a run."""
+
+    data: DataSettings = DataSettings()
+    net: NetSettings = NetSettings()
+    input: InputSettings = InputSettings()
+    train: TrainSettings = TrainSettings()
+    augment: AugmentSettings = AugmentSettings()

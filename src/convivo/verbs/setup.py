@@ -1,0 +1,105 @@
+"""From a plan to the live parts of a run: preparation, task, network, predictor.
+
+`plan.json` holds everything fixed before the first step; what is built here is built from it
+alone, so that train, evaluate and predict cannot disagree.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convivo.architectures.create import create
+from convivo.arrays.preparation import Preparation
+from convivo.errors import UsageError
+from convivo.inference.predictor import Predictor
+from convivo.tasks import create_task
+from convivo.tasks.task import Task
+from convivo.training.checkpoint import load_tensors
+
+Plan = Mapping[str, Any]
+
+
+def build_network(plan: Plan) -> nn.Module:
+    """The network of a plan, drawn from the plan's seed."""
+    net = plan["network"]
+    if net.get("custom"):
+        remedy = "Give it: convivo.load(run, net=my_module)"
+        raise UsageError(net["name"], "this run's network is not one of ours", "a name", remedy)
+    torch.manual_seed(int(plan["seed"]))
+    return create(
+        net["name"],
+        spatial_dims=net["spatial_dims"],
+        in_channels=net["in_channels"],
+        num_classes=net["num_classes"],
+        input_size=tuple(net["input_size"]) if net.get("input_size") else None,
+        width=net["width"],
+        **{k: _tuples(v) for k, v in net.get("options", {}).items()},
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def build_task(plan: Plan) -> Task:
+    fields = dict(plan["task_fields"])
+    classes = tuple(fields.pop("classes"))
+    return create_task(plan["task"], classes=classes, **fields)
+
+
+def build_preparation(plan: Plan) -> Preparation:
+    return Preparation.from_dict(plan["preparation"])
+
+
+def build_predictor(
+    plan: Plan, network: nn.Module, task: Task, *, precision: str = "fp32"
+) -> Predictor:
+    """The predictor of a plan's input; `network` is used as it is, in whatever mode it is."""
+    seen = plan["sampling"]
+    return Predictor(
+        network=network,
+        task=task,
+        sampling=seen["mode"],
+        size=tuple(seen["size"]),
+        before=seen["before"],
+        batch=1 if seen["mode"] == "patch" and len(seen["size"]) == 3 else seen["batch"],
+        multiple=getattr(network, "total_stride", None),
+        precision=precision,
+    )
+
+
+def load_weights(network: nn.Module, path: Path) -> nn.Module:
+    """Put a run's best weights into a network, in eval mode.
+
+    Raises:
+        ReadError: missing or damaged weights. UsageError: weights of another network.
+    """
+    tensors, _ = load_tensors(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        got = str(error).splitlines()[0]
+        raise UsageError(path, "the weights must be this network's", got, "Name its run") from None
+    return network.eval()
+
+
+def pick_device(wish: str) -> torch.device:
+    """ "auto": CUDA where there is one, else the CPU.
+
+    Raises:
+        UsageError: a device this machine does not have.
+    """
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    have = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not have.get(wish, False):
+        known = ", ".join(name for name, there in have.items() if there)
+        raise UsageError("--device", "a device of this machine", repr(wish), f"Use auto or {known}")
+    return torch.device(wish)

@@ -1,0 +1,337 @@
+"""train: a folder of data in, a trained and measured network out.
+
+inspect, split by unit, choose, plan, fit, evaluate, report. Each step leaves its file in the run
+folder; `--resume` goes on from whatever is there.
+"""
+
+import time as clock
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from convivo.config import build, duration, merge, read_toml, size, to_toml
+from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.split import Split, make_split
+from convivo.errors import DataError, PlanError, UsageError
+from convivo.files import read_json, write_json, write_text
+from convivo.progress import Progress
+from convivo.training.allocator import keep_memory
+from convivo.training.journal import Journal
+from convivo.training.loop import Schedule, fit
+from convivo.verbs.calibrate import Fixed, fix_by_epochs, fix_by_time
+from convivo.verbs.choose import choose
+from convivo.verbs.facts import facts_of
+from convivo.verbs.finish import finish
+from convivo.verbs.fixing import draft_plan, set_threads
+from convivo.verbs.folder import Folder
+from convivo.verbs.parts import Parts, build_parts
+from convivo.verbs.run import Run
+from convivo.verbs.settings import Settings
+from convivo.verbs.setup import build_network, pick_device
+
+PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
+CASE_SHARE, REPORT_SECONDS = 1.5, 8.0
+
+
+def train(
+    data: object,
+    *,
+    out: str | Path,
+    net: str | nn.Module | None = None,
+    task: str | None = None,
+    ram: str | int | None = None,
+    time: str | float | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    config: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    accept: Sequence[str] = (),
+    resume: bool = False,
+    plan: object = None,
+    layout: str | None = None,
+    subject: str | None = None,
+    labels: str | None = None,
+    positive: str | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Train on a folder of data and measure the result on held-out units.
+
+    Args:
+        data: a path, an inspection, or a sequence (torch Dataset) of `Sample`s.
+        out: the run folder, new or empty; with `resume` an unfinished run.
+        net: a name of `networks()`, or your own module (logits out, as our networks give them).
+        time: wall clock of the whole command ("20m"); it may end a run early, and says so.
+        epochs: passes over the training data; nothing timed enters the plan then.
+        settings: "key=value" overrides of the configuration. config: a TOML file of many.
+        plan: a plan.json (or the plan of an earlier run) to repeat exactly.
+        accept: codes of `error` problems to train in spite of.
+    Raises:
+        DataError: the data has errors. PlanError: the budget holds no step. UsageError: a bad
+        option. ReadError: nothing to read. Interrupted: stopped by a signal, state saved.
+    """
+    began = clock.monotonic()
+    keep_memory()
+    seconds = duration(time) if isinstance(time, str) else time
+    folder = Folder(Path(out))
+    folder.claim(resume=resume)
+    try:
+        if folder.finished:
+            return Run(folder.path)
+        wish = _settings(locals()) if not (folder / "plan.json").exists() else _saved(folder)
+        inspection = _inspect(data, wish, quiet)
+        own = net if isinstance(net, nn.Module) else None
+        budget = _Budget(began, seconds, size(ram) if isinstance(ram, str) else ram)
+        if not (folder / "plan.json").exists():
+            parts, split, wish = _fix(inspection, wish, budget, own, plan, device, quiet)
+            _write_plan(folder, parts.plan, split, wish, quiet)
+        else:
+            parts, split = _again(folder, inspection, own, device, quiet)
+        ended = _fit(folder, parts, budget, quiet)
+        finish(folder, parts, inspection, split, ended=ended, began=began, quiet=quiet)
+        return Run(folder.path, network=own)
+    except BaseException:
+        if not (folder / "plan.json").exists():
+            folder.abandon()
+        raise
+    finally:
+        folder.release()
+
+
+class _Budget:
+    """The time and memory there are."""
+
+    def __init__(self, began: float, seconds: float | None, ram: int | None) -> None:
+        self.began, self.seconds, self.ram = began, seconds, ram
+
+    def left(self) -> float:
+        """Seconds left of the budget; only asked where there is one."""
+        return self.began + float(self.seconds or 0) - clock.monotonic()
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """Command line over --set over --config."""
+    base = read_toml(Path(given["config"])) if given["config"] else {}
+    values = merge(base, list(given["settings"]))
+    wish = build(Settings, values)
+    data = given["data"]
+    facts = {k: given[k] for k in ("layout", "task", "subject", "labels", "positive") if given[k]}
+    where = {"path": str(Path(data).resolve())} if isinstance(data, str | Path) else {}
+    accept = {"accept": list(given["accept"])} if given["accept"] else {}
+    name = {"name": given["net"]} if isinstance(given["net"], str) else {}
+    if isinstance(given["net"], nn.Module):
+        name = {"name": type(given["net"]).__name__}
+    train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
+    train |= {"seed": given["seed"]} if given["seed"] or "seed" not in values.get("train", {}) else {}
+    train |= {"precision": given["precision"]} if given["precision"] != "auto" else {}
+    return wish.model_copy(
+        update={
+            "data": wish.data.model_copy(update=facts | where | accept),
+            "net": wish.net.model_copy(update=name),
+            "train": wish.train.model_copy(update=train),
+        }
+    )
+
+
+def _saved(folder: Folder) -> Settings:
+    return build(Settings, folder.config())
+
+
+def _inspect(data: object, wish: Settings, quiet: bool) -> Inspection:
+    """Look at the data, and refuse what would make a dishonest training."""
+    if isinstance(data, Inspection):
+        inspection = data
+    elif isinstance(data, str | Path):
+        want = wish.data
+        inspection = inspect_data(
+            Path(data), task=want.task, layout=want.layout, subject=want.subject,
+            labels=want.labels, positive=want.positive,
+        )  # fmt: skip
+    else:
+        from convivo.verbs.samples import inspection_of
+
+        inspection = inspection_of(data, task=wish.data.task)
+    errors = [p for p in inspection.problems if p.severity == "error"]
+    refused = [p for p in errors if p.code not in wish.data.accept]
+    if refused:
+        first = refused[0]
+        more = f" (and {len(refused) - 1} more errors)" if len(refused) > 1 else ""
+        remedy = f"{first.remedy.rstrip('.')}; or waive it: --accept {first.code}"
+        raise DataError(
+            first.path or wish.data.path, f"no error problems ({first.code})", first.message.rstrip(".") + more, remedy
+        )  # fmt: skip
+    Progress("", 1, quiet=quiet).say(
+        f"{inspection.index.layout}: {len(inspection.cases)} cases, {inspection.index.task}, "
+        f"{inspection.index.spatial_dims}D"
+    )
+    return inspection
+
+
+def _fix(
+    inspection: Inspection,
+    wish: Settings,
+    budget: _Budget,
+    own: nn.Module | None,
+    given: object,
+    device: str,
+    quiet: bool,
+) -> tuple[Parts, Split, Settings]:
+    """Split, choose, read the data, and fix the schedule."""
+    split = make_split(inspection, seed=wish.train.seed)
+    facts = facts_of(inspection, split.train)
+    chosen, reasons = choose(facts, wish)
+    threads = set_threads(chosen.train.threads)
+    where = pick_device(device)
+    if given is not None:
+        draft = _given_plan(given)
+        network = own if own is not None else build_network(draft)
+    else:
+        draft, network = draft_plan(
+            inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
+        )
+    _must_fit(draft, budget)
+    bars = partial(_bar, quiet=quiet)
+    reading = clock.monotonic()
+    parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
+    per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
+    if given is None:
+        fixed = _schedule(parts, chosen, budget, per_case * CASE_SHARE * len(split.test))
+        draft |= _fixed_keys(parts, fixed, chosen)
+    # Training starts from the plan's seed, whatever the trials before it drew.
+    if own is None:
+        fresh = build_network(draft).to(where)
+        parts.state.network.load_state_dict(fresh.state_dict())
+    parts.state.counters.precision = draft["precision"]
+    return parts, split, chosen
+
+
+def _schedule(parts: Parts, chosen: Settings, budget: _Budget, reading: float) -> Fixed:
+    wish = chosen.train.precision or "auto"
+    if budget.seconds is None or chosen.train.epochs is not None:
+        fixed = fix_by_epochs(parts, chosen.train.epochs, wish)
+    else:
+        reserve = reading + REPORT_SECONDS + _answering(parts)
+        draft = _loop_schedule(parts.plan | _trial_keys(chosen))
+        fixed = fix_by_time(parts, draft, wish, budget.left() - reserve)
+    return fixed
+
+
+def _answering(parts: Parts) -> float:
+    """Seconds to answer the test cases in float32, guessed from the validation's size."""
+    from convivo.verbs.calibrate import _time_validation
+
+    return 1.5 * _time_validation(parts, "fp32", 2.0) + 4.0
+
+
+def _trial_keys(chosen: Settings) -> dict[str, Any]:
+    return {"steps": 1000, "validate_every": 1000, "warmup": 0, "patience": 0, "steps_per_epoch": 1}
+
+
+def _fixed_keys(parts: Parts, fixed: Fixed, chosen: Settings) -> dict[str, Any]:
+    steps = chosen.train.steps or fixed.steps
+    warmup = chosen.train.warmup
+    return {
+        "precision": fixed.precision,
+        "steps": steps,
+        "steps_per_epoch": parts.batches.steps_per_epoch,
+        "epochs": round(steps / parts.batches.steps_per_epoch, 3),
+        "validate_every": chosen.train.validate_every or min(fixed.validate_every, steps),
+        "patience": chosen.train.patience if chosen.train.patience is not None else fixed.patience,
+        "warmup": warmup if warmup is not None else min(500, max(1, steps // 20)),
+        "patch": parts.plan["sampling"]["size"],
+        "seconds_per_step": fixed.seconds_per_step,
+        "reasons": [*parts.plan["reasons"], *fixed.reasons],
+    }
+
+
+def _loop_schedule(plan: dict[str, Any]) -> Schedule:
+    return Schedule(
+        steps=plan["steps"],
+        validate_every=plan["validate_every"],
+        steps_per_epoch=plan["steps_per_epoch"],
+        lr=plan["train"]["lr"],
+        warmup=plan["warmup"],
+        clip=plan["train"]["clip"],
+        patience=plan["patience"],
+        seed=plan["seed"],
+    )
+
+
+def _must_fit(plan: dict[str, Any], budget: _Budget) -> None:
+    """Refuse a memory budget that cannot even hold the weights, their gradients and two moments."""
+    least = 16 * plan["parameters"] + PROCESS_BYTES
+    if budget.ram is not None and budget.ram < least:
+        rule = "the memory must hold the network, its gradients and the optimizer"
+        remedy = f"Allow at least {least / 2**20:.0f} MiB, or --set net.width=0.5"
+        raise PlanError("--ram", rule, f"{budget.ram / 2**20:.0f} MiB", remedy)
+
+
+def _given_plan(given: object) -> dict[str, Any]:
+    """An earlier plan, its measurements left behind.
+
+    Raises:
+        ReadError: not JSON. UsageError: not the plan of a training.
+    """
+    document = read_json(Path(given)) if isinstance(given, str | Path) else given
+    if hasattr(document, "document"):
+        document = document.document()
+    if not isinstance(document, dict) or "steps" not in document or "task_fields" not in document:
+        remedy = "Name the plan.json of an earlier training"
+        raise UsageError("--plan", "the plan of a training", "another document", remedy)
+    return {key: value for key, value in document.items() if key != "measured"}
+
+
+def _write_plan(
+    folder: Folder, plan: Any, split: Split, settings: Settings, quiet: bool
+) -> None:
+    """The joints on disk; plan.json last, since it says that the others are there."""
+    write_json(folder / "split.json", split.document())
+    write_text(folder / "config.toml", to_toml(settings.model_dump(exclude_none=True)))
+    write_json(folder / "plan.json", plan)
+    say = Progress("", 1, quiet=quiet).say
+    for reason in plan["reasons"]:
+        say(f"  {reason}")
+
+
+def _again(
+    folder: Folder, inspection: Inspection, own: nn.Module | None, device: str, quiet: bool
+) -> tuple[Parts, Split]:
+    """The parts of an unfinished run, from its own plan and split."""
+    plan = folder.json("plan.json")
+    split = Split.from_document(folder.json("split.json"))
+    set_threads(plan["threads"])
+    network = own if own is not None else build_network(plan)
+    parts = build_parts(
+        plan, network, inspection, split,
+        device=pick_device(device), progress=partial(_bar, quiet=quiet),
+    )  # fmt: skip
+    parts.state.counters.precision = plan["precision"]
+    return parts, split
+
+
+def _fit(folder: Folder, parts: Parts, budget: _Budget, quiet: bool) -> str:
+    plan = dict(parts.plan)
+    progress = Progress("step", plan["steps"], unit="steps", quiet=quiet)
+    journal = Journal(folder.path, progress)
+    journal.reset_control()
+    if journal.resume(parts.state):
+        progress.first = parts.state.step
+        progress.say(f"going on after step {parts.state.step} of {plan['steps']}")
+    deadline = None
+    if budget.seconds is not None:
+        deadline = clock.monotonic() + budget.left() - REPORT_SECONDS
+    ended = fit(
+        parts.state, parts.tensors, parts.task.step,
+        schedule=_loop_schedule(plan), validate=parts.validate, journal=journal, deadline=deadline,
+    )  # fmt: skip
+    progress.close()
+    return ended
+
+
+def _bar(label: str, total: int, *, quiet: bool) -> Progress:
+    return Progress(label, total, unit="cases", quiet=quiet)
