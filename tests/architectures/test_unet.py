@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convivo.architectures.create import create
@@ -9,8 +9,8 @@ from convivo.errors import ConfigError, ShapeError
 from convivo.geometry import to_multiple
 
 
-def tiny(dims=2, **settings):
-    return create("unet", spatial_dims=dims, num_classes=3, channels=(4, 6, 8), **settings)
+def tiny(dims=2, **options):
+    return create("unet", spatial_dims=dims, num_classes=3, channels=(4, 6, 8), **options)
 
 
 @pytest.mark.parametrize("downsampling", ["conv", "pool"])
@@ -57,7 +57,7 @@ def test_levels_cut_or_continue_the_channels():
 
 
 @pytest.mark.parametrize(
-    ("settings", "rule"),
+    ("options", "rule"),
     [
         ({"levels": 1}, "at least two levels"),
         ({"kernels": [3, 3]}, r"net\.kernels: one entry for each of the 3 levels"),
@@ -67,9 +67,9 @@ def test_levels_cut_or_continue_the_channels():
         ({"upsampling": "linaer"}, "Did you mean 'linear'"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, rule):
+def test_options_that_cannot_be_are_refused(options, rule):
     with pytest.raises(ConfigError, match=rule):
-        tiny(**settings)
+        tiny(**options)
 
 
 def test_plan_of_an_even_grid_halves_all_axes_alike():
@@ -95,6 +95,7 @@ def test_plan_never_halves_what_is_already_short():
     st.lists(st.tuples(st.integers(8, 200), st.floats(0.2, 9)), min_size=1, max_size=3),
     st.integers(2, 7),
 )
+@settings(max_examples=40, deadline=None)
 def test_plan_leaves_four_samples_and_fits_the_padded_patch(axes, levels):
     patch, spacing = zip(*axes, strict=True)
     plan = unet_plan(patch, spacing, max_levels=levels)

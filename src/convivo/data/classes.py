@@ -75,7 +75,7 @@ def class_rows(
 def totals(cases: Sequence[Case], counts: Mapping[str, Sequence[int]], classes: int) -> list[int]:
     """The sum of the cases' numbers per class."""
     rows = [counts[case.id] for case in cases if case.id in counts]
-    return np.array(rows, dtype=np.int64).reshape(-1, classes).sum(axis=0).tolist()
+    return np.array(rows, dtype=np.int64).sum(axis=0).tolist() if rows else [0] * classes
 
 
 def _beats(index: Index, cases: Sequence[Case]) -> tuple[Counts, list[Problem]]:

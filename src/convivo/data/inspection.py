@@ -151,7 +151,10 @@ def inspect_data(
     areas = pixel_counts(index, maps)
     counts, unread = case_counts(index, cases, areas)
     problems = _graded(index, [*index.problems, *problems, *unread])
-    usable = [case for case in cases if case.id not in left_out(problems)]
+    gone = left_out(problems)
+    usable = [case for case in cases if case.id not in gone]
+    if not index.classes:  # not one label map could be read
+        _require_some(index, usable, problems)
     units, leaking = _units(index, usable, pixels, subject)
     problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
     return _inspection(

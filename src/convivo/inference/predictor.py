@@ -5,6 +5,7 @@ Letters: C channels, *S spatial axes, K classes, n items.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -13,8 +14,11 @@ from torch import nn
 from convivo.arrays.tiling import predict_tiled
 from convivo.data.batches import Sampling, window
 from convivo.data.sample import Events
+from convivo.geometry import to_multiple
+from convivo.layers.precision import autocast
 from convivo.tasks.task import Task
-from convivo.training.precision import autocast
+
+WHOLE_TILES = 4  # an image up to so many tiles large is predicted in one piece
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +75,18 @@ class Predictor:
         return self.run(cuts).mean(axis=0, keepdims=True)
 
     def map(self, image: np.ndarray) -> np.ndarray:
-        """An image (C, *S) -> probabilities (K, *S), tile by tile, blended."""
+        """An image (C, *S) -> probabilities (K, *S), tile by tile, blended.
+
+        An image of a few tiles' size is one tile: cheaper than overlapping ones, and seamless.
+        """
+        tile = self.size
+        if self.multiple is not None:
+            whole = to_multiple(image.shape[1:], self.multiple)
+            tile = whole if prod(whole) <= WHOLE_TILES * prod(self.size) else tile
         return predict_tiled(
             np.asarray(image, np.float32),
             self.run,
-            tile=self.size,
+            tile=tile,
             overlap=self.overlap,
             batch=self.batch,
             multiple=self.multiple,

@@ -9,16 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convivo.errors import ConfigError, ShapeError, UsageError, nearest_name
+from convivo.layers.precision import conv3d, conv_transpose3d
 
 Kernel = Callable[..., Tensor]
 
 DIMENSIONS = (1, 2, 3)
 
-CONV: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: conv3d}
 CONV_TRANSPOSE: dict[int, Kernel] = {
     1: F.conv_transpose1d,
     2: F.conv_transpose2d,
-    3: F.conv_transpose3d,
+    3: conv_transpose3d,
 }
 MAX_POOL: dict[int, Kernel] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG_POOL: dict[int, Kernel] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

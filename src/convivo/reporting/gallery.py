@@ -16,8 +16,8 @@ SHOWN = 12
 # All pictures together, before base64 adds a third: the page stays below about 3 MB.
 TOTAL_BYTES = 1_700_000
 GROUPS = (
-    ("Worst cases", "worst", "The cases with the lowest score: where the network fails."),
-    ("Best cases", "best", "The cases with the highest score."),
+    ("Worst cases", "worst", "Where the network does worst."),
+    ("Best cases", "best", "Where the network does best."),
     ("Examples", "examples", "Cases fixed before training, neither good nor bad by choice."),
 )
 

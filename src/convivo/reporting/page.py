@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,23 +21,32 @@ from convivo.reporting.results_card import results_card
 
 def render(report: Report) -> str:
     """The page as text. Every text of the report is escaped: names of files are not trusted."""
-    environment = Environment(
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=report.title,
+            style=style_sheet(),
+            headline=headline(report),
+            warnings=warnings(report),
+            data=data_card(report),
+            plan=plan_card(report),
+            results=results_card(report),
+            gallery=gallery(report),
+            receipt=receipt_card(report),
+        )
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Where templates come from; built once, since compiling them costs more than filling them."""
+    return Environment(
         loader=PackageLoader("convivo.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        title=report.title,
-        style=style_sheet(),
-        headline=headline(report),
-        warnings=warnings(report),
-        data=data_card(report),
-        plan=plan_card(report),
-        results=results_card(report),
-        gallery=gallery(report),
-        receipt=receipt_card(report),
     )
 
 

@@ -174,4 +174,5 @@ def setting(value: object) -> str:
         return MISSING
     if isinstance(value, list | tuple):
         return " × ".join(setting(v) for v in value) or MISSING
-    return short(value, 4) if real(value) is not None else str(value)
+    number = isinstance(value, int | float)
+    return short(value, 4) if number or real(value) is not None else str(value)

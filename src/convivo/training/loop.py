@@ -17,7 +17,7 @@ from torch import nn
 
 from convivo.errors import DataError, Interrupted
 from convivo.training.journal import Journal
-from convivo.training.precision import autocast
+from convivo.layers.precision import autocast
 from convivo.training.schedule import learning_rate
 from convivo.training.state import State
 

@@ -1,16 +1,17 @@
 """Which number format a step may use on this machine, soundness first.
 
 bfloat16 convolutions on CPU are twice as fast where the processor multiplies bf16, and wrong on
-some layouts: channels-last volumes gave non-finite weight gradients about one step in six
-(torch 2.13, AVX512-BF16). Memory stays contiguous, and `is_sound` tries the network itself.
+some small grids (`layers.precision` knows and avoids them in our layers). `is_sound` tries the
+network itself, whoever wrote it.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from convivo.layers.precision import autocast
 
 TOLERANCE = 0.25  # relative distance of a bf16 gradient from float32's; unsound kernels are off by 1 or inf
 
@@ -22,20 +23,6 @@ def has_fast_bf16() -> bool:
     except OSError:
         return False
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager:
-    """The context a step runs in: "fp32" none, "bf16"/"fp16" torch's autocast."""
-    if precision == "fp32":
-        return nullcontext()
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
-    return torch.autocast(device_type=device, dtype=dtype)
-
-
-def gradients_are_finite(network: nn.Module) -> bool:
-    """True where no parameter's gradient holds an infinity or NaN."""
-    grads = [p.grad for p in network.parameters() if p.grad is not None]
-    return bool(torch.isfinite(torch.stack([g.abs().max() for g in grads])).all()) if grads else True
 
 
 def is_sound(

@@ -15,7 +15,8 @@ import torch
 from convivo.data.store import Store
 from convivo.errors import PlanError
 from convivo.training.loop import Schedule, train_step
-from convivo.training.precision import autocast, has_fast_bf16, is_sound
+from convivo.layers.precision import autocast
+from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.training.state import Counters
 from convivo.verbs.parts import Parts, build_optimizer
 
@@ -91,7 +92,7 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     if wish == "auto" and per_step["fp32"] <= per_step[precision]:
         precision, why = "fp32", "fp32: as fast here as bf16"
     step = per_step[precision]
-    validation = _time_validation(parts, precision, trial)
+    validation = time_validation(parts, precision, trial)
     left = seconds - (time.monotonic() - began)
     steps, every = _share(left, step, validation, parts.batches.steps_per_epoch)
     if steps < LEAST_STEPS:
@@ -144,7 +145,7 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
     return median(times[1:])
 
 
-def _time_validation(parts: Parts, precision: str, seconds: float) -> float:
+def time_validation(parts: Parts, precision: str, seconds: float) -> float:
     """Seconds of a whole validation, from as many of its cases as the trial has time for."""
     network = parts.state.network.eval()
     total, count = len(parts.validation), min(2, len(parts.validation))

@@ -21,7 +21,7 @@ from convivo.progress import Progress
 from convivo.training.allocator import keep_memory
 from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit
-from convivo.verbs.calibrate import Fixed, fix_by_epochs, fix_by_time
+from convivo.verbs.calibrate import Fixed, fix_by_epochs, fix_by_time, time_validation
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.finish import finish
@@ -34,6 +34,7 @@ from convivo.verbs.setup import build_network, pick_device
 
 PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
 CASE_SHARE, REPORT_SECONDS = 1.5, 8.0
+TRIAL = {"steps": 1000, "validate_every": 1000, "warmup": 0, "patience": 0, "steps_per_epoch": 1}
 
 
 def train(
@@ -108,6 +109,7 @@ class _Budget:
 
     def __init__(self, began: float, seconds: float | None, ram: int | None) -> None:
         self.began, self.seconds, self.ram = began, seconds, ram
+        self.reserve = REPORT_SECONDS
 
     def left(self) -> float:
         """Seconds left of the budget; only asked where there is one."""
@@ -200,7 +202,8 @@ def _fix(
     parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if given is None:
-        fixed = _schedule(parts, chosen, budget, per_case * CASE_SHARE * len(split.test))
+        reading_tests = per_case * CASE_SHARE * len(split.test)
+        fixed = _schedule(parts, chosen, budget, reading_tests, len(split.test))
         draft |= _fixed_keys(parts, fixed, chosen)
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:
@@ -210,26 +213,23 @@ def _fix(
     return parts, split, chosen
 
 
-def _schedule(parts: Parts, chosen: Settings, budget: _Budget, reading: float) -> Fixed:
+def _schedule(
+    parts: Parts, chosen: Settings, budget: _Budget, reading: float, tests: int
+) -> Fixed:
     wish = chosen.train.precision or "auto"
     if budget.seconds is None or chosen.train.epochs is not None:
         fixed = fix_by_epochs(parts, chosen.train.epochs, wish)
     else:
-        reserve = reading + REPORT_SECONDS + _answering(parts)
-        draft = _loop_schedule(parts.plan | _trial_keys(chosen))
-        fixed = fix_by_time(parts, draft, wish, budget.left() - reserve)
+        budget.reserve += reading + _answering(parts, tests)
+        draft = _loop_schedule(parts.plan | TRIAL)
+        fixed = fix_by_time(parts, draft, wish, budget.left() - budget.reserve)
     return fixed
 
 
-def _answering(parts: Parts) -> float:
-    """Seconds to answer the test cases in float32, guessed from the validation's size."""
-    from convivo.verbs.calibrate import _time_validation
-
-    return 1.5 * _time_validation(parts, "fp32", 2.0) + 4.0
-
-
-def _trial_keys(chosen: Settings) -> dict[str, Any]:
-    return {"steps": 1000, "validate_every": 1000, "warmup": 0, "patience": 0, "steps_per_epoch": 1}
+def _answering(parts: Parts, cases: int) -> float:
+    """Seconds to answer the `cases` of the test part in float32, from validation's cost, and a margin."""
+    per_case = time_validation(parts, "fp32", 2.0) / max(1, len(parts.validation))
+    return 1.5 * per_case * cases + 4.0
 
 
 def _fixed_keys(parts: Parts, fixed: Fixed, chosen: Settings) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def _fit(folder: Folder, parts: Parts, budget: _Budget, quiet: bool) -> str:
         progress.say(f"going on after step {parts.state.step} of {plan['steps']}")
     deadline = None
     if budget.seconds is not None:
-        deadline = clock.monotonic() + budget.left() - REPORT_SECONDS
+        deadline = clock.monotonic() + budget.left() - budget.reserve
     ended = fit(
         parts.state, parts.tensors, parts.task.step,
         schedule=_loop_schedule(plan), validate=parts.validate, journal=journal, deadline=deadline,

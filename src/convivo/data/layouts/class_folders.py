@@ -29,8 +29,9 @@ def matches(root: Path) -> bool:
 def index(root: Path) -> Index:
     """Every file of every class folder; classes are sorted by name.
 
-    A class may be empty in one of the splits. Files of a test folder without class
-    folders are for prediction; other files outside a class folder are `missing-label`. A single class is returned as it is: whoever inspects it says so.
+    A class may be empty in one of the splits. Files of a test folder without class folders are
+    for prediction; other files outside a class folder are `missing-label`. A single class is
+    returned as it is: whoever inspects it says so.
 
     Raises:
         ReadError: no file in any class folder, or none of them can be read.

@@ -4,7 +4,6 @@ Also one folder per image with `images/` and `masks/`, a mask file per object (m
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from convivo.data.layouts.listing import (
@@ -12,7 +11,6 @@ from convivo.data.layouts.listing import (
     dimensions,
     folders,
     given_splits,
-    has_items,
     item_files,
     natural,
     pair,
@@ -40,7 +38,7 @@ LABELS = (
     "labelstr",
 )
 TO_PREDICT = ("imagests", "images_test")
-SUBJECT_FOLDERS_TRIED = 3
+FOLDERS_TRIED = 3
 
 
 def matches(root: Path) -> bool:
@@ -150,7 +148,8 @@ def _images_of(folder: Path) -> list[Path]:
 
 
 def _one_folder_per_image(root: Path) -> bool:
-    first = list(islice(folders(root), SUBJECT_FOLDERS_TRIED))
+    first = folders(root)[:FOLDERS_TRIED]
     return len(first) > 1 and all(
-        (both := folder_pair(folder)) is not None and has_items(both[0]) for folder in first
+        (both := folder_pair(folder)) is not None and len(item_files(both[0])) == 1
+        for folder in first
     )

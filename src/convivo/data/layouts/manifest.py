@@ -113,9 +113,8 @@ def _only(root: Path) -> Path:
 def _columns(file: Path) -> dict[str, str]:
     """Role -> column name as written; {} where there is no column of paths."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            names = next(csv.reader([text.readline()], delimiter=_delimiter(file)), [])
-    except (UnicodeDecodeError, OSError, csv.Error):
+        names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+    except (OSError, csv.Error):
         return {}
     known = {name.strip().lower(): name for name in reversed(names)}
     found = {
@@ -127,9 +126,12 @@ def _columns(file: Path) -> dict[str, str]:
 
 
 def _delimiter(file: Path) -> str:
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        first = text.readline()
-    return max("\t;,", key=first.count)
+    return max(",;\t", key=_first_line(file).count)
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        return text.readline()
 
 
 def _read(file: Path) -> _Table:

@@ -17,7 +17,7 @@ from convivo.data.readers.failures import truncated
 from convivo.data.sample import Header
 from convivo.errors import ReadError
 
-HELD_BYTES = 64 * 2**20
+HELD_BYTES = 512 * 2**20
 
 
 class Stack:

@@ -117,7 +117,7 @@ def _check_size(path: Path, image: "nibabel.Nifti1Pair") -> None:
     if file.name.lower().endswith(".gz"):
         held *= 1040  # deflate shrinks at most 1032 times
     else:
-        needed += int(image.dataobj.offset)
+        needed += int(getattr(image.dataobj, "offset", 0))
     if held < needed:
         raise truncated(path, f"a file too short for {tuple(map(int, shape))} voxels of {dtype}")
 
