@@ -71,7 +71,9 @@ class PlanError(ConvivoError, RuntimeError):
 class Interrupted(ConvivoError):
     """A signal ended the run after its state was saved; `status` is 130 or 143."""
 
-    def __init__(self, where: object, rule: str, got: object, remedy: str, status: int = 130) -> None:
+    def __init__(
+        self, where: object, rule: str, got: object, remedy: str, status: int = 130
+    ) -> None:
         super().__init__(where, rule, got, remedy)
         self.exit_status = status
 
@@ -82,4 +84,8 @@ def nearest_name(name: str, known: object) -> str:
 
     names = sorted(str(k) for k in known)  # type: ignore[attr-defined]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    return f"Did you mean {close[0]!r}? Known: {', '.join(names)}" if close else "Nothing is known here"
+    return (
+        f"Did you mean {close[0]!r}? Known: {', '.join(names)}"
+        if close
+        else "Nothing is known here"
+    )

@@ -5,14 +5,16 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from convivo.errors import ReadError
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path, None, None]:
     """A temporary file beside `path` that takes its place when the block ends well.
 
     Example:
@@ -64,12 +66,11 @@ def read_json(path: Path) -> Any:
     Raises:
         ReadError: missing or not JSON.
     """
-    from convivo.errors import ReadError
-
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ReadError(path, "the file must be there", "nothing", "Is this a run folder?") from None
+        remedy = "Is this a run folder?"
+        raise ReadError(path, "the file must be there", "nothing", remedy) from None
     except (OSError, ValueError) as error:
         raise ReadError(path, "the file must be JSON", error, "Restore it or train again") from None
 

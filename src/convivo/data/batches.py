@@ -109,6 +109,7 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps until `items_per_epoch` items have been seen."""
         return max(1, -(-self.items_per_epoch // self.batch))
 
     def _draw_order(self, epoch: int) -> np.ndarray:

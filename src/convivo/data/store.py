@@ -19,8 +19,10 @@ from convivo.arrays.preparation import (
 from convivo.data.sample import Events, Sample
 
 HALF_BEYOND_BYTES = 2**30  # past this the store keeps float16: half the memory, 3 decimal digits
+HALF_MOST = float(np.finfo(np.float16).max)  # larger values would become infinite
 
 Target = int | np.ndarray | Events | None
+Prepared = tuple[np.ndarray, Placement, Target]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Store:
 
     @property
     def channels(self) -> int:
+        """Channels of every image."""
         return int(self.images[0].shape[0])
 
 
@@ -58,10 +61,11 @@ def prepared_target(sample: Sample, placement: Placement, preparation: Preparati
     if isinstance(sample.target, np.ndarray) and sample.target.ndim == preparation.spatial_dims:
         labels = prepare_labels(sample.target, placement)
         return labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.int16)
-    return sample.target
+    # A NumPy integer is a class index too, for `Batches` as for the metrics.
+    return int(sample.target) if isinstance(sample.target, np.integer) else sample.target
 
 
-def prepare_sample(sample: Sample, preparation: Preparation) -> tuple[np.ndarray, Placement, Target]:
+def prepare_sample(sample: Sample, preparation: Preparation) -> Prepared:
     """One case through the preparation, image and target alike."""
     image, placement = prepare(
         sample.image,
@@ -79,45 +83,51 @@ def build_store(
     preparation: Preparation,
     *,
     workers: int = 2,
+    half_beyond: int = HALF_BEYOND_BYTES,
     tick: Callable[[int], None] | None = None,
 ) -> Store:
     """Read and prepare the named cases, in order, with a few reading threads.
 
     Args:
         load: case id -> Sample, thread-safe.
+        half_beyond: bytes of float32 images past which the store keeps float16.
         tick: called with the number of cases done so far.
     """
-    names = tuple(ids)
-    rows: list[tuple[np.ndarray, Placement, Target]] = []
-    units: list[str] = []
+    names, units = tuple(ids), []
+    images, targets, placements = [], [], []
 
-    def one(name: str) -> tuple[str, tuple[np.ndarray, Placement, Target]]:
+    def one(name: str) -> tuple[str, Prepared]:
         sample = load(name)
         return sample.unit, prepare_sample(sample, preparation)
 
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        for done, (unit, row) in enumerate(pool.map(one, names), 1):
+        for done, (unit, (image, placement, target)) in enumerate(pool.map(one, names), 1):
             units.append(unit)
-            rows.append(row)
+            images.append(image)
+            targets.append(target)
+            placements.append(placement)
             if tick is not None:
                 tick(done)
+    packed = _packed(images, half_beyond)
     return Store(
-        ids=names,
-        units=tuple(units),
-        images=_packed([row[0] for row in rows]),
-        targets=[row[2] for row in rows],
-        placements=[row[1] for row in rows],
+        ids=names, units=tuple(units), images=packed, targets=targets, placements=placements
     )
 
 
-def _packed(images: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-    """One contiguous array where all are alike; float16 where float32 would be too much."""
+def _packed(images: list[np.ndarray], half_beyond: int) -> np.ndarray | list[np.ndarray]:
+    """One contiguous array where all are alike; float16 where float32 would be too much.
+
+    Takes the list over: each array is let go as soon as it is copied.
+    """
     total = sum(image.nbytes for image in images)
-    dtype = np.float16 if total > HALF_BEYOND_BYTES else np.float32
+    half = total > half_beyond and max(float(np.abs(i).max()) for i in images) <= HALF_MOST
+    dtype = np.float16 if half else np.float32
     if images and len({image.shape for image in images}) == 1:
         packed = np.empty((len(images), *images[0].shape), dtype)
-        for i, image in enumerate(images):
-            packed[i] = image
-            images[i] = packed[i]  # lets the single arrays go as they are copied
+        for i in range(len(images)):
+            packed[i] = images[i]
+            images[i] = packed[i]
         return packed
-    return [image.astype(dtype, copy=False) for image in images]
+    for i in range(len(images)):
+        images[i] = images[i].astype(dtype, copy=False)
+    return images

@@ -10,7 +10,7 @@ import numpy as np
 
 from convivo.arrays.resampling import resample
 
-GRID = 12  # samples per axis: enough to see which way up a thing is, few enough to learn from 40 images
+GRID = 12  # samples per axis: enough to see what is up, few enough to learn from 40 images
 TOLD_APART = 0.65  # share of held-out images whose mirroring is recognised; 0.5 is guessing
 
 
@@ -32,12 +32,17 @@ def natural_flips(
     coarse -= coarse.mean(axis=tuple(range(1, coarse.ndim)), keepdims=True)
     names = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
     half = np.array([names[unit] % 2 for unit in units])
-    flips = (axis for axis in range(spatial_dims) if told_apart(coarse, axis + 1, half) < TOLD_APART)
-    return tuple(flips)
+    shares = [told_apart(coarse, axis + 1, half) for axis in range(spatial_dims)]
+    return tuple(axis for axis, share in enumerate(shares) if share < TOLD_APART)
 
 
 def told_apart(images: np.ndarray, axis: int, half: np.ndarray) -> float:
-    """Share of images whose mirroring along `axis` a discriminant recognises, cross-fitted."""
+    """Share of images whose mirroring along `axis` a discriminant recognises, cross-fitted.
+
+    Args:
+        images: (n, *S). axis: of that array, so 1 is the first spatial one.
+        half: (n,) 0 or 1; what is learnt on either half is tried on the other.
+    """
     odd = (images - np.flip(images, axis)).reshape(len(images), -1)
     if not (0 < half.sum() < len(half)):
         half = np.arange(len(images)) % 2

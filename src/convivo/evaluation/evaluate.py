@@ -1,7 +1,7 @@
 """A trained network measured on named cases, each on its own grid: answers, metrics, rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,7 @@ def predict_labels(predictor: Predictor, sample: Sample, preparation: Preparatio
 
 
 def without_target(sample: Sample) -> Sample:
-    from dataclasses import replace
-
+    """The sample as if it had no label, so that only its image is prepared."""
     return replace(sample, target=None)
 
 

@@ -15,7 +15,11 @@ TASKS = {
 
 
 def create_task(name: str, *, classes: tuple[str, ...], **options: object) -> "Task":
-    """The task of that name for these classes; options are the task's own fields."""
+    """The task of that name for these classes; options are the task's own fields.
+
+    Raises:
+        UsageError: no task of that name.
+    """
     if name not in TASKS:
         raise UsageError("task", "unknown task", repr(name), nearest_name(name, TASKS))
     module, _, attribute = TASKS[name].partition(":")

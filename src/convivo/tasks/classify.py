@@ -32,10 +32,12 @@ class Classify:
 
     @property
     def outputs(self) -> int:
+        """Channels the network must have."""
         return len(self.classes)
 
     @property
     def score_name(self) -> str:
+        """The metric that picks the best weights."""
         return "balanced_accuracy"
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from convivo.metrics.segmentation import case_statistics, summarise
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Exclusive classes by softmax; Dice + cross-entropy, at several resolutions if the net gives them.
+    """Exclusive classes by softmax; Dice + cross-entropy, at every resolution the net gives.
 
     Args:
         classes: names by index, index 0 the background.
@@ -29,10 +29,12 @@ class Segment:
 
     @property
     def outputs(self) -> int:
+        """Channels the network must have."""
         return len(self.classes)
 
     @property
     def score_name(self) -> str:
+        """The metric that picks the best weights."""
         return "dice"
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A training state as one safetensors file: tensors in its body, everything else as JSON in its header.
+"""A training state as one safetensors file: tensors in its body, the rest as JSON in its header.
 
 One file, so that one rename makes it whole: whatever moment a run is killed at, there is either
 the old state or the new one. No pickle, no code.
@@ -69,9 +69,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
 
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors under names that start with `prefix` and a dot."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def unprefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """Those of the tensors that `prefixed` named, under their own names."""
     start = f"{prefix}."
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

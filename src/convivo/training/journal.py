@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics.jsonl, weights, last/, and the control file it obeys."""
+"""What a run writes while it trains (metrics.jsonl, weights, last/), and the control it obeys."""
 
 import json
 import time
@@ -30,10 +30,17 @@ class Journal:
 
     @property
     def last(self) -> Path:
+        """The file to resume from."""
         return self.run / "last" / "state.safetensors"
 
     def resume(self, state: State) -> bool:
-        """Continue from last/ where there is one; lines logged after it are taken back."""
+        """Continue from last/ where there is one; lines logged after it are taken back.
+
+        Returns:
+            Whether there was one.
+        Raises:
+            ReadError: it is damaged, or of another network.
+        """
         if not self.last.exists():
             (self.run / "metrics.jsonl").unlink(missing_ok=True)
             return False
@@ -50,6 +57,7 @@ class Journal:
             file.write(json.dumps(plain(line)) + "\n")
 
     def save_best(self, network: nn.Module) -> None:
+        """Keep these weights as the best so far."""
         save_weights(self.run / "weights.safetensors", network)
 
     def save_last(self, state: State, *, due: bool = True) -> None:
@@ -67,11 +75,12 @@ class Journal:
         return action if action in ACTIONS else "run"
 
     def reset_control(self) -> None:
+        """Forget what control.json asked an earlier run for."""
         write_json(self.run / "control.json", {"schema": 1, "action": "run"})
 
 
 def _step_of(line: str) -> int:
-    """The step a metrics line stands at; half a line, as a killed run may leave, is past any step."""
+    """The step of a metrics line; half a line, as a killed run may leave, is past any step."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -5,24 +5,29 @@ goes on to the same bits.
 """
 
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
 from convivo.errors import DataError, Interrupted
-from convivo.training.journal import Journal
 from convivo.layers.precision import autocast
+from convivo.training.journal import Journal
 from convivo.training.schedule import learning_rate
 from convivo.training.state import State
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
+Step = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+Validate = Callable[[nn.Module], dict[str, Any]]
 SKIPS_BEFORE_FP32, SKIPS_WINDOW, SKIPS_BEFORE_END = 3, 50, 25
+PAUSE_SECONDS = 0.2  # between looks at control.json while paused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +52,10 @@ class Schedule:
 def fit(
     state: State,
     batches: Callable[[int], Tensors],
-    step: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor],
+    step: Step,
     *,
     schedule: Schedule,
-    validate: Callable[[nn.Module], dict[str, Any]],
+    validate: Validate,
     journal: Journal,
     deadline: float | None = None,
 ) -> str:
@@ -68,33 +73,44 @@ def fit(
         Interrupted: SIGINT or SIGTERM; the state is saved.
         DataError: gradients stay non-finite even in float32.
     """
-    counters, losses, began = state.counters, [], time.monotonic()
     with _signals() as received:
-        while counters.step < schedule.steps:
-            reason = _stop_reason(state, schedule, journal, deadline)
+        while state.step < schedule.steps:
+            reason = _stop_reason(state, schedule, journal, deadline, received)
             if reason:
                 journal.save_last(state)
                 return reason
-            images, targets = batches(counters.step)
-            losses.append(train_step(state, step, images, targets, schedule))
-            counters.step += 1
-            _after_trouble(state, journal)
-            now = time.monotonic()
-            counters.seconds += now - began
-            began = now
-            journal.progress.update(counters.step, f", loss {losses[-1]:.3f}")
-            if counters.step % schedule.validate_every == 0 or counters.step == schedule.steps:
-                _validate(state, schedule, validate, journal, losses)
-                losses, began = [], time.monotonic()
+            _next_step(state, batches, step, schedule, journal)
+            if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
+                _validate(state, schedule, validate, journal)
             journal.save_last(state, due=bool(received))
             if received:
-                _interrupt(received[0], counters.step)
+                _interrupt(received[0], state.step)
     return "schedule"
+
+
+def _next_step(
+    state: State,
+    batches: Callable[[int], Tensors],
+    step: Step,
+    schedule: Schedule,
+    journal: Journal,
+) -> None:
+    """Draw the batch, take the step, count it."""
+    counters, began = state.counters, time.monotonic()
+    images, targets = batches(counters.step)
+    loss = train_step(state, step, images, targets, schedule)
+    counters.step += 1
+    counters.seconds += time.monotonic() - began
+    if isfinite(loss):
+        counters.loss_sum += loss
+        counters.loss_count += 1
+    _after_trouble(state, journal)
+    journal.progress.update(counters.step, f", loss {loss:.3f}")
 
 
 def train_step(
     state: State,
-    step: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor],
+    step: Step,
     images: torch.Tensor,
     targets: torch.Tensor,
     schedule: Schedule,
@@ -109,6 +125,7 @@ def train_step(
     )
     for group in state.optimizer.param_groups:
         group["lr"] = rate
+    kept = [buffer.clone() for buffer in network.buffers()]
     with autocast(counters.precision, images.device.type):
         loss = step(network, images, targets)
     state.optimizer.zero_grad(set_to_none=True)
@@ -118,6 +135,10 @@ def train_step(
     if bool(torch.isfinite(norm)):
         state.optimizer.step()
     else:
+        # The forward pass has already put infinities into running statistics: take them back.
+        with torch.no_grad():
+            for buffer, before in zip(network.buffers(), kept, strict=True):
+                buffer.copy_(before)
         counters.skipped += 1
         counters.recent = [s for s in counters.recent if s > counters.step - SKIPS_WINDOW]
         counters.recent.append(counters.step)
@@ -134,66 +155,82 @@ def _after_trouble(state: State, journal: Journal) -> None:
         journal.progress.say(f"{counters.precision} keeps failing here; going on in fp32")
         counters.precision, counters.recent = "fp32", []
     elif len(counters.recent) >= SKIPS_BEFORE_END:
-        raise DataError(
-            "train", "gradients must be finite", f"{len(counters.recent)} bad steps of the last "
-            f"{SKIPS_WINDOW} in fp32", "Lower --set train.lr, or look for extreme values in the data"
-        )  # fmt: skip
+        got = f"{len(counters.recent)} bad steps of the last {SKIPS_WINDOW} in fp32"
+        remedy = "Lower --set train.lr, or look for extreme values in the data"
+        raise DataError("train", "gradients must be finite", got, remedy)
 
 
-def _validate(
-    state: State,
-    schedule: Schedule,
-    validate: Callable[[nn.Module], dict[str, Any]],
-    journal: Journal,
-    losses: list[float],
-) -> None:
+def _validate(state: State, schedule: Schedule, validate: Validate, journal: Journal) -> None:
     """Score the network on validation, keep it if it is the best, log the line, save the state."""
     counters = state.counters
     state.network.eval()
     began = time.monotonic()
     with torch.inference_mode(), autocast(counters.precision, _device(state.network)):
         values = validate(state.network)
-    score = float(values["score"])
+    better = _judge(state, float(values["score"]), journal)
+    took = time.monotonic() - began
+    journal.log(_line(state, schedule, values, better=better, took=took))
+    counters.loss_sum, counters.loss_count = 0.0, 0
+    mark = " *" if better else ""
+    journal.progress.say(f"step {counters.step}: validation score {values['score']:.4f}{mark}")
+    journal.save_last(state)
+
+
+def _judge(state: State, score: float, journal: Journal) -> bool:
+    """Whether the score is the best so far; then the weights are kept."""
+    counters = state.counters
+    score = score if isfinite(score) else -sys.float_info.max  # what is no number beats nothing
     better = counters.best_score is None or score > counters.best_score
     if better:
         counters.best_score, counters.best_step, counters.stale = score, counters.step, 0
         journal.save_best(state.network)
     else:
         counters.stale += 1
-    epoch = counters.step / schedule.steps_per_epoch
-    finite = [x for x in losses if x == x and abs(x) != float("inf")]
-    journal.log(
-        {
-            "epoch": round(epoch, 3),
-            "step": counters.step,
-            "loss": sum(finite) / len(finite) if finite else None,
-            "lr": state.optimizer.param_groups[0]["lr"],
-            "val": values,
-            "best": better,
-            "seconds": round(counters.seconds, 3),
-            "validation_seconds": round(time.monotonic() - began, 3),
-            "skipped_steps": counters.skipped,
-            "precision": counters.precision,
-        }
-    )
-    mark = " *" if better else ""
-    journal.progress.say(f"step {counters.step}: validation score {score:.4f}{mark}")
-    journal.save_last(state)
+    return better
+
+
+def _line(
+    state: State, schedule: Schedule, values: dict[str, Any], *, better: bool, took: float
+) -> dict[str, Any]:
+    """The line of metrics.jsonl for the steps since the last validation."""
+    counters = state.counters
+    return {
+        "epoch": round(counters.step / schedule.steps_per_epoch, 3),
+        "step": counters.step,
+        "loss": counters.loss_sum / counters.loss_count if counters.loss_count else None,
+        "lr": state.optimizer.param_groups[0]["lr"],
+        "val": values,
+        "best": better,
+        "seconds": round(counters.seconds, 3),
+        "validation_seconds": round(took, 3),
+        "skipped_steps": counters.skipped,
+        "precision": counters.precision,
+    }
 
 
 def _stop_reason(
-    state: State, schedule: Schedule, journal: Journal, deadline: float | None
+    state: State,
+    schedule: Schedule,
+    journal: Journal,
+    deadline: float | None,
+    received: list[int],
 ) -> str | None:
+    """Why no further step should be taken, if so; a pause is waited out here."""
     if schedule.patience and state.counters.stale >= schedule.patience:
         return "early-stopping"
-    action = journal.action()
-    while action == "pause":
-        time.sleep(0.5)
-        action = journal.action()
-    epoch_ends = state.step % schedule.steps_per_epoch == 0
+    while (action := journal.action()) == "pause" and not _is_over(deadline):
+        if received:
+            journal.save_last(state)
+            _interrupt(received[0], state.step)
+        time.sleep(PAUSE_SECONDS)
+    epoch_ends = state.step > 0 and state.step % schedule.steps_per_epoch == 0
     if action == "stop" or (action == "stop-after-epoch" and epoch_ends):
         return "control"
-    return "clock" if deadline is not None and time.monotonic() > deadline else None
+    return "clock" if _is_over(deadline) else None
+
+
+def _is_over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def _device(network: nn.Module) -> str:
@@ -201,7 +238,7 @@ def _device(network: nn.Module) -> str:
 
 
 @contextmanager
-def _signals():  # noqa: ANN202
+def _signals() -> Generator[list[int], None, None]:
     """SIGINT and SIGTERM are noted, not obeyed at once: the step in hand is finished first."""
     received: list[int] = []
 
@@ -220,8 +257,8 @@ def _signals():  # noqa: ANN202
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, step: int) -> None:
+def _interrupt(number: int, step: int) -> NoReturn:
     status = 130 if number == signal.SIGINT else 143
-    name = signal.Signals(number).name
+    rule, got = "the run was stopped and its state saved", signal.Signals(number).name
     remedy = "Run the same command with --resume to go on"
-    raise Interrupted("train", "the run was stopped and its state saved", f"{name} after step {step}", remedy, status)
+    raise Interrupted("train", rule, f"{got} after step {step}", remedy, status)

@@ -1,4 +1,4 @@
-"""Everything a training is at one moment: what `last/` keeps, and what a resumed run starts from."""
+"""Everything a training is at one moment: what `last/` keeps, and where a resumed run starts."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from convivo.errors import ReadError
 from convivo.training.checkpoint import (
     load_tensors,
     optimizer_tensors,
@@ -23,6 +24,7 @@ class Counters:
     step: steps done; with the seed it is the position of the sampler and of every random stream.
     skipped: steps whose gradients were not finite. recent: the latest of them.
     stale: validations since the best.
+    loss_sum, loss_count: of the finite losses since the last validation.
     """
 
     step: int = 0
@@ -33,6 +35,8 @@ class Counters:
     skipped: int = 0
     recent: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    loss_sum: float = 0.0
+    loss_count: int = 0
 
 
 @dataclass(kw_only=True)
@@ -45,6 +49,7 @@ class State:
 
     @property
     def step(self) -> int:
+        """Steps done."""
         return self.counters.step
 
 
@@ -57,9 +62,20 @@ def save_state(path: Path, state: State) -> None:
 
 
 def load_state(path: Path, state: State) -> None:
-    """Put a saved state into `state`, in place."""
+    """Put a saved state into `state`, in place.
+
+    Raises:
+        ReadError: the file is damaged, or the state of another network or optimizer.
+    """
     tensors, facts = load_tensors(path)
-    state.network.load_state_dict(unprefixed("network", tensors))
-    restore_optimizer(state.optimizer, tensors)
-    torch.set_rng_state(tensors["generator.torch"])
-    state.counters = Counters(**facts)
+    try:
+        counters = Counters(**facts)
+        generator = tensors["generator.torch"]
+        state.network.load_state_dict(unprefixed("network", tensors))
+        restore_optimizer(state.optimizer, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        rule = "the saved state must belong to this network and optimizer"
+        remedy = "Restore it, or train again in a new folder"
+        raise ReadError(path, rule, str(error).splitlines()[0], remedy) from None
+    torch.set_rng_state(generator)
+    state.counters = counters

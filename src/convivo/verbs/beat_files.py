@@ -1,4 +1,4 @@
-"""A record's beats: found, classified, and written beside the record's name as a WFDB annotation."""
+"""A record's beats: found, classified, and written under its name as a WFDB annotation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ Row = tuple[int, float, np.ndarray]
 def predict_record(
     predictor: Predictor, preparation: Preparation, sample: Sample, path: Path, out: Path
 ) -> tuple[list[Row], str]:
-    """Rows (sample index, seconds, probabilities) of a record's beats; writes `<record>.cvo`.
+    """Rows (sample index, seconds, probabilities) of a record's beats; writes `out/<record>.cvo`.
 
     Beat positions come from an annotation beside the record where there is one, else from a beat
     detector; the second value names the source ("atr", "qrs", "xqrs").
@@ -31,7 +31,7 @@ def predict_record(
     probabilities = predictor.windows(image, events.positions)
     rate = 1 / sample.spacing[0] if sample.spacing else 1.0
     symbols = [predictor.task.classes[int(p.argmax())] for p in probabilities]
-    if len(positions):
-        write_annotation(path.stem, positions, symbols, rate, out, extension=EXTENSION)
+    out.mkdir(parents=True, exist_ok=True)
+    write_annotation(path.stem, positions, symbols, rate, out, extension=EXTENSION)
     rows = zip(positions.tolist(), (positions / rate).tolist(), probabilities, strict=True)
     return list(rows), source

@@ -1,4 +1,4 @@
-"""How many steps, in which precision: fixed before the first step, from epochs or from the time there is.
+"""How many steps, in which precision: fixed before the first step, from epochs or from the time.
 
 With epochs nothing is timed. With a time budget a few real steps and validations are timed and
 undone, and the schedule is made to fit.
@@ -14,8 +14,8 @@ import torch
 
 from convivo.data.store import Store
 from convivo.errors import PlanError
-from convivo.training.loop import Schedule, train_step
 from convivo.layers.precision import autocast
+from convivo.training.loop import Schedule, train_step
 from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.training.state import Counters
 from convivo.verbs.parts import Parts, build_optimizer
@@ -25,6 +25,7 @@ LEAST_STEPS = 20
 VALIDATION_SHARE = 0.1
 TRIAL_SHARE, TRIAL_STEPS = 0.04, 12
 DEFAULT_STEPS = 3000
+SMALL_MACS = 20e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,9 @@ def candidate_precision(parts: Parts, wish: str) -> tuple[str, str]:
     if wish != "auto":
         return wish, f"{wish} as asked"
     if parts.device.type == "cuda":
-        return ("bf16", "bf16: the GPU has it") if torch.cuda.is_bf16_supported() else ("fp32", "fp32")
+        return (
+            ("bf16", "bf16: the GPU has it") if torch.cuda.is_bf16_supported() else ("fp32", "fp32")
+        )
     if not has_fast_bf16():
         return "fp32", "fp32: this processor does not multiply bf16 natively"
     images, targets = parts.tensors(0)
@@ -61,7 +64,10 @@ def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
     per_epoch = parts.batches.steps_per_epoch
     if epochs is None:
         epochs = max(5, min(MOST_EPOCHS, -(-DEFAULT_STEPS // per_epoch)))
-    precision, why = candidate_precision(parts, _rule(parts, wish))
+    if wish == "auto" and not _worth_bf16(parts):
+        precision, why = "fp32", "fp32: signals and small networks gain little from bf16"
+    else:
+        precision, why = candidate_precision(parts, wish)
     return Fixed(
         steps=epochs * per_epoch,
         validate_every=per_epoch,
@@ -73,10 +79,10 @@ def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
     )
 
 
-def _rule(parts: Parts, wish: str) -> str:
-    """bf16 pays where convolutions dominate: two or three dimensions and a network of some size."""
-    small = int(parts.plan["macs"] or 0) / max(1, parts.plan["batch"]) < 20e6
-    return "fp32" if wish == "auto" and (small or parts.plan["network"]["spatial_dims"] == 1) else wish
+def _worth_bf16(parts: Parts) -> bool:
+    """bf16 pays where convolutions dominate: two or three dimensions, a network of some size."""
+    per_item = int(parts.plan["macs"] or 0) / max(1, parts.plan["batch"])
+    return per_item > SMALL_MACS and parts.plan["network"]["spatial_dims"] > 1
 
 
 def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> Fixed:
@@ -102,7 +108,10 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
             f"{max(left, 0):.0f} s for steps of {step:.1f} s",
             f"Allow {need - seconds + 1:.0f} s more, or choose a smaller network or batch",
         )  # fmt: skip
-    reasons = (f"{steps} steps of {step:.3f} s fit into the time, a validation takes {validation:.1f} s", why)
+    reasons = (
+        f"{steps} steps of {step:.3f} s fit into the time, a validation takes {validation:.1f} s",
+        why,
+    )
     return Fixed(
         steps=steps,
         validate_every=every,
@@ -163,11 +172,11 @@ def time_validation(parts: Parts, precision: str, seconds: float) -> float:
 def _first(store: Store, count: int) -> Store:
     """`count` cases of a store, evenly spread."""
     places = [round(i * (len(store) - 1) / max(1, count - 1)) for i in range(count)]
-    alike = isinstance(store.images, np.ndarray)
+    images = store.images
     return Store(
         ids=tuple(store.ids[i] for i in places),
         units=tuple(store.units[i] for i in places),
-        images=store.images[places] if alike else [store.images[i] for i in places],
+        images=images[places] if isinstance(images, np.ndarray) else [images[i] for i in places],
         targets=[store.targets[i] for i in places],
         placements=[store.placements[i] for i in places],
     )

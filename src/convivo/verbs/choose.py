@@ -9,16 +9,33 @@ from math import prod
 
 from convivo.architectures.unet import unet_plan
 from convivo.geometry import to_multiple
-from convivo.verbs.settings import AugmentSettings, InputSettings, NetSettings, Settings, TrainSettings
+from convivo.verbs.settings import (
+    AugmentSettings,
+    InputSettings,
+    NetSettings,
+    Settings,
+    TrainSettings,
+)
 
 SIGNAL_RATE_HZ = 120.0  # a QRS complex has little above 40 Hz
-EVENT_SECONDS, EVENT_BEFORE = 3.0, 0.55  # two or three beats: a premature one is known by its neighbours
+EVENT_SECONDS, EVENT_BEFORE = (
+    3.0,
+    0.55,
+)  # two or three beats: a premature one is known by its neighbours
 LONG_SIGNAL = 4096  # samples; longer series are cropped
 IMAGE_SIDE, VOLUME_SIDE = 224, 64  # largest side of a whole image or volume given to a classifier
-PATCH_SAMPLES = {1: 4096, 2: 256 * 256, 3: 112_000}  # per patch; a U-Net step then takes about a second on 2 cores
-UNET_BASE = {1: 32, 2: 32, 3: 32}  # bf16 kernels want multiples of 32: 24 channels take four times as long
+PATCH_SAMPLES = {
+    1: 4096,
+    2: 256 * 256,
+    3: 112_000,
+}  # per patch; a U-Net step then takes about a second on 2 cores
+UNET_BASE = {
+    1: 32,
+    2: 32,
+    3: 32,
+}  # bf16 kernels want multiples of 32: 24 channels take four times as long
 PATCH_BATCH = {1: 16, 2: 4, 3: 2}
-STEPS_BY_DEFAULT = 3000
+CLASSIFIER_WIDTH = 0.5  # where the network is ours to choose; a named one keeps its published width
 IMBALANCE = 3.0
 
 
@@ -28,7 +45,7 @@ class Facts:
 
     shape: median spatial shape in the data's own orientation (canonical for volumes).
     spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
-    flips: axes whose mirroring looks natural. size_multiple and the like belong to the network.
+    flips: axes whose mirroring looks natural. oriented: cases say how they lie in the body.
     """
 
     task: str
@@ -66,7 +83,7 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     return settings.model_copy(update=parts), reasons
 
 
-def _filled(section, **chosen):  # noqa: ANN001, ANN003, ANN202
+def _filled(section, **chosen):
     """The section with what the user left open filled in."""
     open_fields = {k: v for k, v in chosen.items() if getattr(section, k) is None}
     return section.model_copy(update=open_fields)
@@ -105,9 +122,7 @@ def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> InputSet
     return _filled(section, sampling="whole", size=size, **common)
 
 
-def _spacing(
-    facts: Facts, section: InputSettings, reasons: list[str]
-) -> tuple[float, ...] | None:
+def _spacing(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[float, ...] | None:
     """The grid everything is resampled to: the median one; signals thinned to about 120 Hz."""
     if section.spacing is not None:
         return tuple(section.spacing)
@@ -122,7 +137,7 @@ def _spacing(
     return facts.spacing if facts.spatial_dims == 3 and facts.task == "segment" else None
 
 
-def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] | None):  # noqa: ANN202
+def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] | None):
     if spacing is None or facts.spacing is None:
         return shape
     rows = zip(shape, facts.spacing, spacing, strict=True)
@@ -168,7 +183,11 @@ def _net(
         reasons.append(why)
     width = section.width
     if width is None:
-        width = 1.0
+        width = 1.0 if section.name is not None or name == "unet" else CLASSIFIER_WIDTH
+        if width < 1:
+            reasons.append(
+                f"{width:g} of its published width: four times the steps in the same time"
+            )
     return NetSettings(name=name, width=width, **extra)
 
 

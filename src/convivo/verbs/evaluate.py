@@ -1,17 +1,22 @@
 """evaluate: a run's best weights measured on its test or validation part, or on other data."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.sample import Index
 from convivo.errors import DataError, ReadError, UsageError
 from convivo.files import write_json
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.measure import headline, measure
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import pick_device
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SPLITS = ("test", "val")
 
@@ -52,7 +57,8 @@ def evaluate(
     gone = [name for name in parts[split] if name not in known]
     if gone:
         got = f"{len(gone)} missing, first {gone[0]!r}"
-        raise ReadError(inspection.index.root, "the cases of the run's split must be there", got, "Restore them, or give --data")
+        rule = "the cases of the run's split must be there"
+        raise ReadError(inspection.index.root, rule, got, "Restore them, or give --data")
     found = measure(
         plan, network, inspection, parts[split],
         units=parts["units"], unit=parts["unit"], name=split, quiet=quiet,
@@ -74,7 +80,13 @@ def _own_data(run: Run) -> Inspection:
     )  # fmt: skip
 
 
-def _elsewhere(plan: Any, network: Any, data: object, reading: dict[str, Any], quiet: bool) -> dict[str, Any]:
+def _elsewhere(
+    plan: Mapping[str, Any],
+    network: "nn.Module",
+    data: object,
+    reading: dict[str, Any],
+    quiet: bool,
+) -> dict[str, Any]:
     if isinstance(data, Inspection):
         inspection = data
     elif isinstance(data, str | Path):
@@ -96,7 +108,7 @@ def _elsewhere(plan: Any, network: Any, data: object, reading: dict[str, Any], q
     return found.document
 
 
-def _with_classes(inspection: Inspection, plan: Any) -> Inspection:
+def _with_classes(inspection: Inspection, plan: Mapping[str, Any]) -> Inspection:
     """Other data under the run's own class indices."""
     classes = tuple(plan["task_fields"]["classes"])
     index = inspection.index
@@ -107,9 +119,19 @@ def _with_classes(inspection: Inspection, plan: Any) -> Inspection:
         case if case.target is None else replace(case, target=place[case.target])
         for case in inspection.cases
     )
-    values = tuple(plan["label_values"]) if plan.get("label_values") else None
+    values = _stored_values(classes, index) if index.label_values else None
     index = replace(index, classes=classes, label_values=values)
     return replace(inspection, cases=cases, index=index)
+
+
+def _stored_values(classes: Sequence[str], index: Index) -> tuple[int, ...]:
+    """The value that stands for each of the run's classes in other data's own label maps.
+
+    A class that is not there gets a value that no map holds.
+    """
+    theirs = dict(zip(index.classes, index.label_values or (), strict=True))
+    unused = min(theirs.values()) - 1
+    return tuple(theirs.get(name, unused - place) for place, name in enumerate(classes))
 
 
 def _count_look(run: Run) -> None:

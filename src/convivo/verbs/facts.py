@@ -11,22 +11,25 @@ from convivo.data.symmetry import natural_flips
 from convivo.verbs.choose import Facts
 
 LOOKED_AT = 240  # training cases read for the flips and the grey values; evenly spread
-PLAIN_IMAGES = 1.05  # spacings within this factor of the median count as one
 
 
 def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
-    """The fingerprint of the training cases `train` (ids); no other case is looked at."""
-    cases = [case for case in inspection.cases if case.id in set(train)]
+    """The fingerprint of the training cases `train` (ids); of others only the channels' names."""
+    wanted = frozenset(train)
+    cases = [case for case in inspection.cases if case.id in wanted]
     shapes = np.array([_canonical(case, _header(case).shape) for case in cases])
     spacings = [_canonical(case, s) for case in cases if (s := _header(case).spacing) is not None]
     first = _header(cases[0])
+    names = common_channels(
+        inspection.cases
+    )  # of headers only: a lead some test case lacks is no use
     some = [inspection.load(case) for case in spread(cases, LOOKED_AT)]
     counts = _counts(inspection, cases, some)
     spatial_dims = inspection.index.spatial_dims
     return Facts(
         task=inspection.index.task,
         spatial_dims=spatial_dims,
-        channels=len(common_channels(cases)) or _usual([_header(c).channels for c in cases]),
+        channels=len(names) or _usual([_header(c).channels for c in cases]),
         num_classes=len(inspection.index.classes),
         events=inspection.index.events,
         counts=counts,
@@ -38,7 +41,7 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         dtype=first.dtype,
         items=sum(counts) if inspection.index.task == "classify" else len(cases),
         flips=_flips(some, spatial_dims),
-        channel_names=common_channels(cases),
+        channel_names=names,
         oriented=first.affine is not None,
     )
 
@@ -58,14 +61,14 @@ def grey_statistics(
     rows = [prepare(s.image, plain, affine=s.affine, spacing=s.spacing)[0] for s in samples]
     flat = [row.reshape(row.shape[0], -1).astype(np.float64) for row in rows]
     count = sum(row.shape[1] for row in flat)
-    mean = sum(row.sum(1) for row in flat) / count
-    variance = sum(((row - mean[:, None]) ** 2).sum(1) for row in flat) / count
+    mean = np.sum([row.sum(1) for row in flat], axis=0) / count
+    variance = np.sum([((row - mean[:, None]) ** 2).sum(1) for row in flat], axis=0) / count
     return [float(m) for m in mean], [float(max(s, 1e-6)) for s in np.sqrt(variance)]
 
 
 def common_channels(cases: Sequence[Case]) -> tuple[str, ...]:
     """Names (leads) that every case has, in the order of the first; () where they have none."""
-    shared = [n for n in _header(cases[0]).channel_names]
+    shared = list(_header(cases[0]).channel_names)
     for case in cases[1:]:
         names = set(_header(case).channel_names)
         shared = [name for name in shared if name in names]
@@ -99,7 +102,7 @@ def _counts(
     return tuple(int(n) for n in np.bincount(labels[labels >= 0], minlength=number))
 
 
-def _header(case: Case):  # noqa: ANN202
+def _header(case: Case):
     if case.header is None:
         raise TypeError("an inspected case has its header")
     return case.header
@@ -119,4 +122,4 @@ def _usual(values: list[int]) -> int:
 
 
 def _whole(values: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(round(float(v))) for v in values)
+    return tuple(round(float(v)) for v in values)

@@ -47,16 +47,21 @@ def finish(
     write_json(folder / "plan.json", plan)
     unit = split.unit
     measured = measure(
-        plan, network, inspection, split.test, units=split.units, unit=unit, name="test", quiet=quiet
+        plan,
+        network,
+        inspection,
+        split.test,
+        units=split.units,
+        unit=unit,
+        name="test",
+        quiet=quiet,
     )
     measured.document["notes"] += _notes(plan, parts, ended)
     write_json(folder / "evaluation.json", measured.document)
     write_predictions(folder / "predictions.csv", measured, plan)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     seconds = time.monotonic() - began
-    receipt = make_receipt(
-        folder, inspection, seed=plan["seed"], started=started, seconds=seconds
-    )
+    receipt = make_receipt(folder, inspection, seed=plan["seed"], started=started, seconds=seconds)
     _report(folder, plan, network, inspection, measured, receipt)
     receipt["seconds"] = round(time.monotonic() - began, 1)
     write_json(folder / "receipt.json", receipt)
@@ -102,7 +107,7 @@ def _notes(plan: dict[str, Any], parts: Parts, ended: str) -> list[str]:
     return notes
 
 
-def _report(  # noqa: PLR0913
+def _report(
     folder: Folder,
     plan: dict[str, Any],
     network: Any,

@@ -87,7 +87,8 @@ def _preparation(
         "std": tuple(seen.std or ()),
     }
     if seen.normalization == "fixed" and not (seen.mean and seen.std):
-        cases = [case for case in inspection.cases if case.id in set(split.train)]
+        wanted = frozenset(split.train)
+        cases = [case for case in inspection.cases if case.id in wanted]
         samples = [inspection.load(case) for case in spread(cases, LOOKED_AT)]
         start = Preparation(**(fields | {"normalization": "none"}))
         mean, std = grey_statistics(samples, start)

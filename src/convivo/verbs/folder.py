@@ -2,6 +2,7 @@
 
 import fcntl
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: IO[str] | None = None
+        self._made: list[Path] = []
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -39,6 +41,7 @@ class Folder:
             remedy = "Name the folder of an earlier run"
             raise UsageError(self.path, "--resume needs a run", "a folder without one", remedy)
         try:
+            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self / ".lock").open("w")
         except OSError as error:
@@ -46,21 +49,28 @@ class Folder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.release()
             remedy = "Wait for it, or name another folder"
             raise UsageError(
                 self.path, "one process writes a run", "a run in progress", remedy
             ) from None
+        if used:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove the unfinished files that a killed process left."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Take back a claim before anything was written: the folder goes if it is ours alone."""
+        """Take back a claim before anything was written: the folders made for it go."""
         if self._lock is None:
             return
         self.release()
         (self / ".lock").unlink(missing_ok=True)
-        try:
-            self.path.rmdir()
-        except OSError:  # something is in it: not ours to remove
-            return
+        with suppress(OSError):  # something is in it: not ours to remove
+            for folder in self._made:
+                folder.rmdir()
 
     def release(self) -> None:
         """Let others write the folder again."""

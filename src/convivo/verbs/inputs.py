@@ -11,6 +11,8 @@ from convivo.data.sample import Index
 from convivo.errors import ConvivoError, ReadError, UsageError
 
 TEXT = (".txt", ".tsv")  # may be a README: read only where a layout says it is data
+LOSSY = (".jpg", ".jpeg", ".bmp")  # change or waste values: their label maps are PNG files
+LEFT_OUT = ("missing-label", "unreadable", "truncated")  # of training, not of a prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,31 @@ class Input:
     id: str
     path: Path
     index: int | None = None
+
+    @property
+    def map_name(self) -> str:
+        """What its label map is called.
+
+        Example:
+            >>> Input(id="a/b.jpg", path=Path("b.jpg")).map_name
+            'a/b.png'
+            >>> Input(id="s.npz#2", path=Path("s.npz"), index=2).map_name
+            's.npz#2.npy'
+        """
+        if self.index is not None:
+            return f"{self.id}.npy"
+        name = Path(self.id)
+        return (name.with_suffix(".png") if name.suffix.lower() in LOSSY else name).as_posix()
+
+    @property
+    def record(self) -> str:
+        """What a record is called: its path without the suffix.
+
+        Example:
+            >>> Input(id="ward/100.hea", path=Path("100.hea")).record
+            'ward/100'
+        """
+        return Path(self.id).with_suffix("").as_posix()
 
 
 def find_inputs(given: Sequence[str | Path]) -> list[Input]:
@@ -64,15 +91,17 @@ def _in_folder(root: Path) -> list[Input]:
         index = detect(root)
     except ConvivoError:
         return _readable(root)
-    return _of_index(root, index) or _readable(root)
+    return _of_index(root.absolute(), index) or _readable(root)
 
 
 def _of_index(root: Path, index: Index) -> list[Input]:
-    """The images of a data set: labelled, unlabelled, and those left out for want of a label."""
+    """The images of a data set: labelled, unlabelled, and those a training leaves out."""
     items = {(case.image[0], case.index) for case in index.cases}
     items |= {(path, None) for path in index.unlabelled}
-    left_out = (p.path for p in index.problems if p.code == "missing-label")
-    items |= {(str(root / path), None) for path in left_out if (root / path).is_file()}
+    left_out = (root / p.path for p in index.problems if p.code in LEFT_OUT)
+    if index.layout == "wfdb":  # whatever is wrong there, the record is named by its header
+        left_out = (path.with_suffix(".hea") for path in left_out)
+    items |= {(str(path), None) for path in left_out if path.is_file()}
     rows = [_named(root, Path(path), item) for path, item in items]
     return sorted(rows, key=lambda one: natural(one.id))
 

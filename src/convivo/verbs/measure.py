@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy as np
 from torch import nn
 
 from convivo.data.inspection import Inspection
+from convivo.data.sample import Problem, Sample
 from convivo.evaluation.evaluate import Evaluation, evaluate_cases
 from convivo.files import plain, write_text
 from convivo.metrics.classification import calibration_curve, roc_curves
 from convivo.progress import Progress
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
+LEAVES_OUT = ("missing", "unreadable", "truncated")
 NARROW = (
     "Subjects are not known here, so the unit of the split and of the intervals is the {unit}: "
     "one subject may be on both sides of the split, and the intervals may be too narrow."
@@ -46,9 +48,7 @@ def measure(
     task = build_task(plan)
     cases = {case.id: case for case in inspection.cases}
 
-    def load(case_id: str):  # noqa: ANN202
-        from dataclasses import replace
-
+    def load(case_id: str) -> Sample:
         return replace(inspection.load(cases[case_id]), unit=units.get(case_id, case_id))
 
     bar = Progress("evaluating", len(ids), unit="cases", quiet=quiet)
@@ -64,7 +64,7 @@ def measure(
         "cases": len(ids),
         "unit": unit,
         "units": len({units.get(i, i) for i in ids}),
-        "excluded": [p.path for p in inspection.problems if p.severity == "warning" and p.code.startswith(("missing", "unreadable", "truncated"))],
+        "excluded": [p.path for p in inspection.problems if _leaves_out(p)],
         "metrics": evaluation.metrics,
         "predicted": {"tensors_peak": None},
         "measured": {"tensors_peak": None},
@@ -75,6 +75,10 @@ def measure(
     if task.output == "table":
         document |= _curves(evaluation, task.classes, getattr(task, "positive", 1))
     return Measured(document=plain(document), evaluation=evaluation)
+
+
+def _leaves_out(found: Problem) -> bool:
+    return found.severity == "warning" and found.code.startswith(LEAVES_OUT)
 
 
 def _curves(evaluation: Evaluation, classes: Sequence[str], positive: int) -> dict[str, Any]:
@@ -131,7 +135,9 @@ def _lines(answer: Mapping[str, Any], names: list[str]) -> list[list[Any]]:
     samples = answer.get("samples", [""] * len(answer["targets"]))
     return [
         [answer["id"], sample, names[int(target)], names[int(p.argmax())], *[f"{v:.6f}" for v in p]]
-        for sample, target, p in zip(samples, answer["targets"], answer["probabilities"], strict=True)
+        for sample, target, p in zip(
+            samples, answer["targets"], answer["probabilities"], strict=True
+        )
     ]
 
 
@@ -154,9 +160,11 @@ def headline(document: Mapping[str, Any]) -> str:
         entry = metrics[name]
         if not isinstance(entry, Mapping) or isinstance(entry.get("value"), list | type(None)):
             continue
-        unit = f" {entry['unit']}" if entry.get("unit") else ""
+        # a surface Dice is a share; the unit beside it is its tolerance's
+        unit = f" {entry['unit']}" if entry.get("unit") and "tolerance" not in entry else ""
         low, high = entry.get("low"), entry.get("high")
         bounds = f"   [{low:.4f}, {high:.4f}]" if low is not None and high is not None else ""
         lines.append(f"  {name:<24} {entry['value']:.4f}{unit}{bounds}")
-    head = f"{document['task']}: {document['cases']} {document['split']} cases, {document['units']} units ({document['unit']})"
+    cases = f"{document['cases']} {document['split']} cases"
+    head = f"{document['task']}: {cases}, {document['units']} units ({document['unit']})"
     return "\n".join([head, *lines])

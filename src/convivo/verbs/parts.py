@@ -44,9 +44,7 @@ class Parts:
             return images, targets
         rng = np.random.default_rng((int(self.plan["seed"]), AUGMENT, step))
         size, channels = tuple(images.shape[2:]), int(images.shape[1])
-        drawn = draw(
-            self.augmentation, len(images), size, channels, rng, spacing=self.spacing
-        )
+        drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
         maps = targets if targets.ndim > 1 else None
         images, changed = apply(images, maps, drawn)
         return images, targets if changed is None else changed

@@ -43,7 +43,7 @@ def best_and_worst(
     return _tables(plan, load, measured)
 
 
-def _maps(plan, network, load, measured):  # noqa: ANN001, ANN202
+def _maps(plan, network, load, measured):
     rows = [r for r in measured.document["per_case"] if r["dice"] is not None]
     rows.sort(key=lambda row: -row["dice"])
     count = min(SHOWN - 1, max(1, len(rows) // 2))
@@ -66,7 +66,7 @@ def _maps(plan, network, load, measured):  # noqa: ANN001, ANN202
     return [picture(r) for r in rows[:count]], [picture(r) for r in rows[-count:][::-1]]
 
 
-def _tables(plan, load, measured):  # noqa: ANN001, ANN202
+def _tables(plan, load, measured):
     items = [item for answer in measured.evaluation.answers for item in _items(answer)]
     classes = build_task(plan).classes
     right = [item for item in items if item.truth == item.prediction]

@@ -35,8 +35,9 @@ class Plan:
         """The plan in lines for people."""
         c = self.contents
         field = c.get("receptive_field")
+        size = " x ".join(map(str, c["input"]))
         lines = [
-            f"{c['net']}, input {' x '.join(map(str, c['input']))}, batch {c['batch']}, {c['mode']}",
+            f"{c['net']}, input {size}, batch {c['batch']}, {c['mode']}",
             f"  parameters        {c['parameters']:,}",
             f"  macs (a batch)    {c['macs']:,}",
             f"  receptive field   {' x '.join(map(str, field)) if field else 'unknown'}",
@@ -79,10 +80,18 @@ def plan(
     shape = _shape(input)
     if isinstance(data, nn.Module):
         if shape is None:
-            raise UsageError("plan", "a module needs its input shape", "none", "Give input=(1, 64, 64)")
+            raise UsageError(
+                "plan", "a module needs its input shape", "none", "Give input=(1, 64, 64)"
+            )
         name, module = type(data).__name__, data
     elif data is not None and shape is None:
-        return _for_data(data, net, batch, layers)
+        counting = {
+            "mode": mode,
+            "optimizer": optimizer,
+            "layers": layers,
+            "precision": "fp32" if precision == "auto" else precision,
+        }
+        return _for_data(data, net, batch, counting)
     else:
         name, module = net or "", _on_meta(net, shape, classes)
     contents = plan_document(
@@ -109,7 +118,9 @@ def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
 def _on_meta(net: str | None, shape: tuple[int, ...] | None, classes: int | None) -> nn.Module:
     if net is None or shape is None:
         rule = "give DATA, or --net with --input"
-        raise UsageError("plan", rule, f"net={net}, input={shape}", "Try --net resnet18 --input 3,224,224")
+        raise UsageError(
+            "plan", rule, f"net={net}, input={shape}", "Try --net resnet18 --input 3,224,224"
+        )
     entry = ARCHITECTURES.get(net)
     task = entry.tasks[0] if entry is not None else "classify"
     with torch.device("meta"):
@@ -119,7 +130,7 @@ def _on_meta(net: str | None, shape: tuple[int, ...] | None, classes: int | None
         )  # fmt: skip
 
 
-def _for_data(data: object, net: str | None, batch: int | None, layers: bool) -> Plan:
+def _for_data(data: object, net: str | None, batch: int | None, counting: dict[str, Any]) -> Plan:
     inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
@@ -128,6 +139,6 @@ def _for_data(data: object, net: str | None, batch: int | None, layers: bool) ->
         inspection, split, facts, chosen, reasons=reasons, threads=torch.get_num_threads()
     )
     counted = plan_document(
-        draft["net"], network, tuple(draft["input"]), batch or draft["batch"], layers=layers
+        draft["net"], network, tuple(draft["input"]), batch or draft["batch"], **counting
     )
     return Plan(draft | counted)

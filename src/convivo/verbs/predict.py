@@ -1,4 +1,7 @@
-"""predict: a trained run applied to new files; label maps on each input's own grid, tables for the rest."""
+"""predict: a trained run applied to new files.
+
+Label maps come back on each input's own grid, everything else in a table.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -73,6 +76,8 @@ def predict(
     network = run.network.to(pick_device(device))
     task = build_task(plan)
     predictor = build_predictor(plan, network, task)
+    if task.output == "map":
+        _check_targets(found, out)
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
     worker = _Worker(plan=plan, predictor=predictor, out=out, overwrite=overwrite, shard=shard)
     outcome = worker.maps(mine, bar) if task.output == "map" else worker.tables(mine, bar)
@@ -95,6 +100,23 @@ def _shard(found: list[Input], shard: str | None) -> list[Input]:
     if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
         raise UsageError("--shard", "I/N with 1 <= I <= N", repr(shard), "Write for example 2/4")
     return found[int(part) - 1 :: int(parts)]
+
+
+def _check_targets(found: list[Input], out: Path) -> None:
+    """Refuse to write two maps to one file, or a map over an image."""
+    targets = {one.id: (out / one.map_name).resolve() for one in found}
+    sources = {one.path.resolve() for one in found}
+    over = next((name for name, target in targets.items() if target in sources), None)
+    if over is not None:
+        remedy = "Name another folder"
+        raise UsageError("--out", "label maps are not written over images", repr(over), remedy)
+    taken: dict[Path, str] = {}
+    for name, target in targets.items():
+        if target in taken:
+            rule, got = "inputs need label maps of different names", f"{taken[target]!r}, {name!r}"
+            remedy = f"Both would be {target.name}: predict them into two folders"
+            raise UsageError("predict", rule, got, remedy)
+        taken[target] = name
 
 
 @dataclass(kw_only=True)
@@ -125,10 +147,10 @@ class _Worker:
         values = np.asarray(self.plan.get("label_values") or range(self.predictor.task.outputs))
         outcome = Outcome()
         for number, one in enumerate(inputs, 1):
-            target = self.out / one.id
-            # A lossy format cannot hold labels: the mask of a JPEG is a PNG beside it.
-            if not self.overwrite and (target.exists() or target.with_suffix(".png").exists()):
+            target = self.out / one.map_name
+            if not self.overwrite and target.exists():
                 outcome.skipped += 1
+                bar.update(number)
                 continue
             try:
                 image, placement, _ = prepare_sample(self._sample(one), self.preparation)
@@ -168,10 +190,9 @@ class _Worker:
     def _beats(self, inputs: list[Input], outcome: Outcome) -> Iterator[tuple[Input, list]]:
         for one in inputs:
             try:
-                sample = self._sample(one)
-                self.out.mkdir(parents=True, exist_ok=True)
+                folder = (self.out / one.record).parent
                 rows, source = predict_record(
-                    self.predictor, self.preparation, sample, one.path, self.out
+                    self.predictor, self.preparation, self._sample(one), one.path, folder
                 )
                 outcome.positions[one.id] = source
                 yield one, rows
@@ -195,7 +216,7 @@ class _Worker:
 
 
 def _name(one: Input, beats: bool) -> str:
-    return Path(one.id).stem if beats else one.id
+    return one.record if beats else one.id
 
 
 def _chunks(inputs: list[Input], size: int) -> Iterator[list[Input]]:

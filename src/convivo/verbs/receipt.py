@@ -1,4 +1,4 @@
-"""The receipt of a run: hashes of what went in and came out, so that `verify` can hold it to them."""
+"""The receipt of a run: hashes of what went in and came out, for `verify` to hold it to."""
 
 import hashlib
 import json
@@ -24,7 +24,8 @@ def data_hash(inspection: Inspection) -> dict[str, Any]:
         total.update(case.id.encode())
         for name in (*case.image, *([case.label] if case.label else [])):
             for path in _files(Path(name)):
-                known.setdefault(str(path), sha256(path))
+                if str(path) not in known:
+                    known[str(path)] = sha256(path)
                 total.update(known[str(path)].encode())
     return {"sha256": total.hexdigest(), "cases": len(inspection.cases)}
 

@@ -55,7 +55,10 @@ class Run:
         return evaluate(self, data=data, split=split, **options)
 
     def predict(
-        self, inputs: str | Path | Sequence[str | Path], out: str | Path = "predictions", **options: Any
+        self,
+        inputs: str | Path | Sequence[str | Path],
+        out: str | Path = "predictions",
+        **options: Any,
     ) -> dict[str, Any]:
         from convivo.verbs.predict import predict
 

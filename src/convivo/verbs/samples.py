@@ -44,7 +44,9 @@ def inspection_of(
     names = tuple(classes or (str(value) for value in range(_largest(samples) + 1)))
     cases = tuple(_case(place, sample, found) for place, sample in enumerate(samples))
     known = all(sample.unit for sample in samples)
-    counts = {case.id: _counts(sample, len(names)) for case, sample in zip(cases, samples, strict=True)}
+    counts = {
+        case.id: _counts(sample, len(names)) for case, sample in zip(cases, samples, strict=True)
+    }
     totals = np.sum(list(counts.values()), axis=0)
     missing = "no sample says which subject it is from"
     problems = () if known else (problem("subjects-unknown", "", missing, "Set Sample.unit"),)
@@ -62,7 +64,9 @@ def inspection_of(
         subject_known=known,
         positive_class=positive_class(names, None),
         statistics=statistics_of([case.header for case in cases if case.header is not None]),
-        class_counts=tuple(dict(name=n, count=int(c)) for n, c in zip(names, totals, strict=True)),
+        class_counts=tuple(
+            {"name": n, "count": int(c)} for n, c in zip(names, totals, strict=True)
+        ),
         problems=problems,
         case_counts=counts,
         pixel_counts={},
@@ -83,7 +87,9 @@ def _checked(data: Any) -> list[Sample]:
     names = [sample.id for sample in samples]
     if len(set(names)) < len(names) or any(sample.target is None for sample in samples):
         rule = "every sample needs an id of its own and a target"
-        raise DataError("train", rule, "a repeated id or a missing target", "Set Sample.id, Sample.target")
+        raise DataError(
+            "train", rule, "a repeated id or a missing target", "Set Sample.id, Sample.target"
+        )
     return samples
 
 

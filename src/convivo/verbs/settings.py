@@ -79,7 +79,7 @@ class TrainSettings(_Section):
 
 
 class AugmentSettings(BaseModel):
-    """Augmentation: `enabled`, `flips` (axes; empty for none), and any field of `data.augment.Augmentation`."""
+    """Augmentation: `enabled`, `flips` (axes), and any field of `data.augment.Augmentation`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     enabled: bool = True

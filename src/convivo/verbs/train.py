@@ -23,6 +23,7 @@ from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit
 from convivo.verbs.calibrate import Fixed, fix_by_epochs, fix_by_time, time_validation
 from convivo.verbs.choose import choose
+from convivo.verbs.examples import write_examples
 from convivo.verbs.facts import facts_of
 from convivo.verbs.finish import finish
 from convivo.verbs.fixing import draft_plan, set_threads
@@ -129,7 +130,9 @@ def _settings(given: dict[str, Any]) -> Settings:
     if isinstance(given["net"], nn.Module):
         name = {"name": type(given["net"]).__name__}
     train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
-    train |= {"seed": given["seed"]} if given["seed"] or "seed" not in values.get("train", {}) else {}
+    train |= (
+        {"seed": given["seed"]} if given["seed"] or "seed" not in values.get("train", {}) else {}
+    )
     train |= {"precision": given["precision"]} if given["precision"] != "auto" else {}
     return wish.model_copy(
         update={
@@ -163,10 +166,12 @@ def _inspect(data: object, wish: Settings, quiet: bool) -> Inspection:
     if refused:
         first = refused[0]
         more = f" (and {len(refused) - 1} more errors)" if len(refused) > 1 else ""
-        remedy = f"{first.remedy.rstrip('.')}; or waive it: --accept {first.code}"
         raise DataError(
-            first.path or wish.data.path, f"no error problems ({first.code})", first.message.rstrip(".") + more, remedy
-        )  # fmt: skip
+            first.path or wish.data.path,
+            f"the data must have no errors ({first.code})",
+            first.message.rstrip(".") + more,
+            f"{first.remedy.rstrip('.')}; or waive it: --accept {first.code}",
+        )
     Progress("", 1, quiet=quiet).say(
         f"{inspection.index.layout}: {len(inspection.cases)} cases, {inspection.index.task}, "
         f"{inspection.index.spatial_dims}D"
@@ -213,21 +218,19 @@ def _fix(
     return parts, split, chosen
 
 
-def _schedule(
-    parts: Parts, chosen: Settings, budget: _Budget, reading: float, tests: int
-) -> Fixed:
+def _schedule(parts: Parts, chosen: Settings, budget: _Budget, reading: float, tests: int) -> Fixed:
     wish = chosen.train.precision or "auto"
     if budget.seconds is None or chosen.train.epochs is not None:
         fixed = fix_by_epochs(parts, chosen.train.epochs, wish)
     else:
         budget.reserve += reading + _answering(parts, tests)
-        draft = _loop_schedule(parts.plan | TRIAL)
+        draft = _loop_schedule({**parts.plan, **TRIAL})
         fixed = fix_by_time(parts, draft, wish, budget.left() - budget.reserve)
     return fixed
 
 
 def _answering(parts: Parts, cases: int) -> float:
-    """Seconds to answer the `cases` of the test part in float32, from validation's cost, and a margin."""
+    """Seconds to answer `cases` test cases in float32, from validation's cost, and a margin."""
     per_case = time_validation(parts, "fp32", 2.0) / max(1, len(parts.validation))
     return 1.5 * per_case * cases + 4.0
 
@@ -286,9 +289,7 @@ def _given_plan(given: object) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "measured"}
 
 
-def _write_plan(
-    folder: Folder, plan: Any, split: Split, settings: Settings, quiet: bool
-) -> None:
+def _write_plan(folder: Folder, plan: Any, split: Split, settings: Settings, quiet: bool) -> None:
     """The joints on disk; plan.json last, since it says that the others are there."""
     write_json(folder / "split.json", split.document())
     write_text(folder / "config.toml", to_toml(settings.model_dump(exclude_none=True)))
@@ -322,12 +323,17 @@ def _fit(folder: Folder, parts: Parts, budget: _Budget, quiet: bool) -> str:
     if journal.resume(parts.state):
         progress.first = parts.state.step
         progress.say(f"going on after step {parts.state.step} of {plan['steps']}")
+
+    def validate(network: nn.Module) -> dict[str, Any]:
+        write_examples(folder / "examples", parts, network, parts.state.step)
+        return parts.validate(network)
+
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
     ended = fit(
         parts.state, parts.tensors, parts.task.step,
-        schedule=_loop_schedule(plan), validate=parts.validate, journal=journal, deadline=deadline,
+        schedule=_loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
     )  # fmt: skip
     progress.close()
     return ended

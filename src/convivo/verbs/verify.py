@@ -19,15 +19,16 @@ def verify(run: Run | str | Path) -> dict[str, Any]:
     """
     run = as_run(run)
     receipt = run.folder.json("receipt.json")
+    changed = "is not what the receipt says; it was changed after the run"
     findings = [
-        _finding("error", what, f"{what} is not what the receipt says; it was changed after the run")
+        _finding("error", what, f"{what} {changed}")
         for what, matches in _checks(run, receipt)
         if not matches
     ]
     findings += _data(run, receipt)
     looks = int(receipt.get("test_evaluations", 1))
     if looks > 1:
-        message = f"the test part was evaluated {looks} times; choices made between them count against it"
+        message = f"the test part was evaluated {looks} times: choices made in between weaken it"
         findings.append(_finding("note", "test_evaluations", message))
     ok = not any(finding["severity"] == "error" for finding in findings)
     return {"schema": 1, "ok": ok, "findings": findings}
@@ -39,11 +40,12 @@ def _finding(severity: str, what: str, message: str) -> dict[str, str]:
 
 def _checks(run: Run, receipt: dict[str, Any]) -> list[tuple[str, bool]]:
     folder = run.folder
+    weights, evaluation = (folder / name for name in ("weights.safetensors", "evaluation.json"))
     return [
         ("plan.json", plan_hash(folder.json("plan.json")) == receipt.get("plan_sha256")),
         ("split.json", split_hash(folder.json("split.json")) == receipt.get("split_sha256")),
-        ("weights.safetensors", _file_hash(folder / "weights.safetensors") == receipt.get("weights_sha256")),
-        ("evaluation.json", _file_hash(folder / "evaluation.json") == receipt.get("evaluation_sha256")),
+        (weights.name, _file_hash(weights) == receipt.get("weights_sha256")),
+        (evaluation.name, _file_hash(evaluation) == receipt.get("evaluation_sha256")),
     ]  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""examples/: what the network says to a few fixed validation cases, at every validation.
+
+One PNG a case and validation for label maps (image, truth, answer, through the middle), one line
+of answers.jsonl for classes: enough to watch a training learn.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from convivo.data.sample import Events
+from convivo.evaluation.answers import answer
+from convivo.files import plain, replacing
+from convivo.verbs.parts import Parts
+from convivo.verbs.setup import build_predictor
+
+CASES, MOMENTS = 3, 12
+
+
+def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) -> None:
+    """Answer the fixed cases and write them down; `network` is in eval mode."""
+    store = parts.validation
+    places = np.linspace(0, len(store) - 1, min(CASES, len(store))).round().astype(int)
+    predictor = build_predictor(parts.plan, network, parts.task)
+    folder.mkdir(exist_ok=True)
+    line: dict[str, object] = {"step": step}
+    with torch.inference_mode():
+        for place in places:
+            image, target = store.images[place], _few(store.targets[place])
+            probabilities, labels = answer(predictor, np.asarray(image), target)
+            if parts.task.output == "map":
+                name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
+                _write_map(folder / f"{name}_{step:07d}.png", image, labels, probabilities)
+            else:
+                said = {"truth": np.atleast_1d(labels), "probabilities": probabilities.round(4)}
+                line[store.ids[place]] = said
+    if parts.task.output == "table":
+        with (folder / "answers.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(line)) + "\n")
+
+
+def _few(target: object) -> object:
+    """The first few labelled moments of a record; anything else as it is."""
+    if not isinstance(target, Events):
+        return target
+    known = np.flatnonzero(target.labels >= 0)[:MOMENTS]
+    return Events(positions=target.positions[known], labels=target.labels[known])
+
+
+def _write_map(path: Path, image: np.ndarray, truth: np.ndarray, probabilities: np.ndarray) -> None:
+    """Image, truth and answer side by side, 8-bit grey; volumes and signals by their middle."""
+    from PIL import Image
+
+    classes = len(probabilities)
+    panels = [
+        _grey(_plane(np.asarray(image[0], np.float32))),
+        _plane(truth).astype(np.float32) * (255 / max(1, classes - 1)),
+        _plane(probabilities.argmax(0)).astype(np.float32) * (255 / max(1, classes - 1)),
+    ]
+    with replacing(path) as part:
+        Image.fromarray(np.hstack(panels).astype(np.uint8)).save(part, format="PNG")
+
+
+def _plane(array: np.ndarray) -> np.ndarray:
+    """The middle plane of a volume; a signal as a band 16 samples high."""
+    if array.ndim == 1:
+        return np.repeat(array[None], 16, axis=0)
+    return array[..., array.shape[-1] // 2] if array.ndim > 2 else array
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(values, (1, 99))
+    return np.clip((values - low) / max(float(high - low), 1e-6), 0, 1) * 255

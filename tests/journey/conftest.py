@@ -1,0 +1,34 @@
+"""One trained run per kind of data, shared by all journeys; who changes one takes a copy."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .tiny_runs import Journey, make_journey
+
+Factory = pytest.TempPathFactory
+
+
+@pytest.fixture(scope="session")
+def journey(tmp_path_factory: Factory) -> Callable[[str], Journey]:
+    """Kind of data -> its journey, made when first asked for."""
+    made: dict[str, Journey] = {}
+
+    def of(kind: str) -> Journey:
+        if kind not in made:
+            made[kind] = make_journey(kind, tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return of
+
+
+@pytest.fixture
+def copied_run(journey: Callable[[str], Journey], tmp_path: Path) -> Callable[[str], Path]:
+    """Kind of data -> a copy of its run folder, to be changed."""
+
+    def of(kind: str) -> Path:
+        return Path(shutil.copytree(journey(kind).run.path, tmp_path / f"copy_{kind}"))
+
+    return of
