@@ -4,29 +4,28 @@ Every random choice of a step is a function of (seed, step), so a run resumed fr
 goes on to the same bits.
 """
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import nn
 
-from convivo.errors import DataError, Interrupted
+from convivo.errors import DataError
 from convivo.layers.precision import autocast
 from convivo.training.journal import Journal
 from convivo.training.schedule import learning_rate
+from convivo.training.signals import interrupt, noted_signals
 from convivo.training.state import State
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
 Step = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 Validate = Callable[[nn.Module], dict[str, Any]]
 SKIPS_BEFORE_FP32, SKIPS_WINDOW, SKIPS_BEFORE_END = 3, 50, 25
+FP16_SCALE = 1024.0  # lifts small gradients into fp16's range; constant, so that no state is kept
 PAUSE_SECONDS = 0.2  # between looks at control.json while paused
 
 
@@ -73,7 +72,7 @@ def fit(
         Interrupted: SIGINT or SIGTERM; the state is saved.
         DataError: gradients stay non-finite even in float32.
     """
-    with _signals() as received:
+    with noted_signals() as received:
         while state.step < schedule.steps:
             reason = _stop_reason(state, schedule, journal, deadline, received)
             if reason:
@@ -84,7 +83,7 @@ def fit(
                 _validate(state, schedule, validate, journal)
             journal.save_last(state, due=bool(received))
             if received:
-                _interrupt(received[0], state.step)
+                interrupt(received[0], state.step)
     return "schedule"
 
 
@@ -129,10 +128,10 @@ def train_step(
     with autocast(counters.precision, images.device.type):
         loss = step(network, images, targets)
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    scale = FP16_SCALE if counters.precision == "fp16" else 1.0
+    (loss * scale).backward()
     limit = schedule.clip if schedule.clip > 0 else float("inf")
-    norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
-    if bool(torch.isfinite(norm)):
+    if bool(torch.isfinite(_clip(network, limit, scale))):
         state.optimizer.step()
     else:
         # The forward pass has already put infinities into running statistics: take them back.
@@ -143,6 +142,13 @@ def train_step(
         counters.recent = [s for s in counters.recent if s > counters.step - SKIPS_WINDOW]
         counters.recent.append(counters.step)
     return float(loss.detach())
+
+
+def _clip(network: nn.Module, limit: float, scale: float) -> torch.Tensor:
+    """Undo the loss's scale and shorten the gradient to `limit`; its length before."""
+    if scale != 1.0:
+        torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], 1 / scale)
+    return nn.utils.clip_grad_norm_(network.parameters(), limit)
 
 
 def _after_trouble(state: State, journal: Journal) -> None:
@@ -221,7 +227,7 @@ def _stop_reason(
     while (action := journal.action()) == "pause" and not _is_over(deadline):
         if received:
             journal.save_last(state)
-            _interrupt(received[0], state.step)
+            interrupt(received[0], state.step)
         time.sleep(PAUSE_SECONDS)
     epoch_ends = state.step > 0 and state.step % schedule.steps_per_epoch == 0
     if action == "stop" or (action == "stop-after-epoch" and epoch_ends):
@@ -235,30 +241,3 @@ def _is_over(deadline: float | None) -> bool:
 
 def _device(network: nn.Module) -> str:
     return next(network.parameters()).device.type
-
-
-@contextmanager
-def _signals() -> Generator[list[int], None, None]:
-    """SIGINT and SIGTERM are noted, not obeyed at once: the step in hand is finished first."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: signals are its business
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, step: int) -> NoReturn:
-    status = 130 if number == signal.SIGINT else 143
-    rule, got = "the run was stopped and its state saved", signal.Signals(number).name
-    remedy = "Run the same command with --resume to go on"
-    raise Interrupted("train", rule, f"{got} after step {step}", remedy, status)

@@ -7,12 +7,11 @@ from typing import Any
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.files import write_json
-from convivo.progress import Progress
 from convivo.reporting.content import Report
 from convivo.reporting.page import write_report
 from convivo.training.checkpoint import save_weights
 from convivo.verbs.folder import Folder
-from convivo.verbs.measure import Measured, headline, measure, write_predictions
+from convivo.verbs.measure import Measured, measure, write_predictions
 from convivo.verbs.parts import Parts
 from convivo.verbs.pictures import best_and_worst
 from convivo.verbs.receipt import make_receipt
@@ -65,9 +64,6 @@ def finish(
     _report(folder, plan, network, inspection, measured, receipt)
     receipt["seconds"] = round(time.monotonic() - began, 1)
     write_json(folder / "receipt.json", receipt)
-    say = Progress("", 1, quiet=quiet).say
-    say(headline(measured.document))
-    say(f"report: {folder / 'report.html'}")
 
 
 def _measured(parts: Parts, ended: str) -> dict[str, Any]:
