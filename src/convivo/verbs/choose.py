@@ -35,6 +35,8 @@ UNET_BASE = {
     3: 32,
 }  # bf16 kernels want multiples of 32: 24 channels take four times as long
 PATCH_BATCH = {1: 16, 2: 4, 3: 2}
+# net.width is a factor; from 4 on it is the number of channels of the first stage
+FEWEST_CHANNELS, FIRST_CHANNELS = 4, {"unet": 32, "resnet": 64}
 CLASSIFIER_WIDTH = 0.5  # where the network is ours to choose; a named one keeps its published width
 IMBALANCE = 3.0
 
@@ -182,6 +184,8 @@ def _net(
         extra["stem"], why = _stem(min(seen.size or [224]))
         reasons.append(why)
     width = section.width
+    if width is not None and width >= FEWEST_CHANNELS:
+        width /= FIRST_CHANNELS.get(name.rstrip("0123456789"), 1)
     if width is None:
         width = 1.0 if section.name is not None or name == "unet" else CLASSIFIER_WIDTH
         if width < 1:

@@ -9,7 +9,7 @@ from convivo.errors import UsageError
 from convivo.progress import Progress
 from convivo.verbs.train import train
 
-SECONDS = 75.0
+SECONDS = 70.0
 MAKERS: dict[int, tuple[str, Callable[[Path], Path]]] = {
     1: ("signals", lambda out: make_signals(out, records=12, seconds=120)),
     2: ("images", lambda out: make_images(out, count=40)),

@@ -65,10 +65,7 @@ def predict(
     """
     began = time.monotonic()
     run, out = as_run(run), Path(out)
-    if backend not in ("auto", "torch"):
-        raise UsageError("--backend", "auto or torch", repr(backend), "Use --backend torch")
-    if out.exists() and not out.is_dir():
-        raise UsageError(out, "--out must be a folder", "a file", "Name another one")
+    _check_options(backend, out)
     plan = run.plan
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else list(inputs))
     mine = _shard(found, shard)
@@ -91,6 +88,13 @@ def predict(
         "seconds": round(time.monotonic() - began, 3),
     }
     return document | ({"beat_positions": outcome.positions} if outcome.positions else {})
+
+
+def _check_options(backend: str, out: Path) -> None:
+    if backend not in ("auto", "torch"):
+        raise UsageError("--backend", "auto or torch", repr(backend), "Use --backend torch")
+    if out.exists() and not out.is_dir():
+        raise UsageError(out, "--out must be a folder", "a file", "Name another one")
 
 
 def _shard(found: list[Input], shard: str | None) -> list[Input]:

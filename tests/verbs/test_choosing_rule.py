@@ -1,0 +1,152 @@
+"""The rule that completes a configuration: what it picks, and that it leaves alone what was set."""
+
+import pytest
+
+from convivo.verbs.choose import Facts, choose
+from convivo.verbs.settings import InputSettings, NetSettings, Settings, TrainSettings
+
+IMAGES = {
+    "task": "classify",
+    "spatial_dims": 2,
+    "channels": 1,
+    "num_classes": 2,
+    "events": False,
+    "counts": (900, 800),
+    "shape_min": (50, 60),
+    "shape": (50, 60),
+    "shape_max": (50, 60),
+    "spacing": None,
+    "spacing_unit": "px",
+    "dtype": "uint8",
+    "items": 1700,
+    "flips": (0, 1),
+    "channel_names": (),
+    "oriented": False,
+}
+
+
+def facts(**changes: object) -> Facts:
+    return Facts(**(IMAGES | changes))
+
+
+VOLUMES = {
+    "task": "segment",
+    "spatial_dims": 3,
+    "counts": (0, 0, 0),
+    "num_classes": 3,
+    "shape_min": (31, 40, 24),
+    "shape": (35, 50, 36),
+    "shape_max": (43, 59, 47),
+    "spacing": (1.0, 1.0, 1.0),
+    "spacing_unit": "mm",
+    "dtype": "float32",
+    "items": 100,
+    "oriented": True,
+}
+
+
+def test_whole_images_of_one_size_keep_it() -> None:
+    chosen, reasons = choose(facts(), Settings())
+    assert (chosen.input.sampling, chosen.input.size) == ("whole", [50, 60])
+    assert chosen.net.name == "resnet18"
+    assert chosen.net.options["stem"] == "medium"
+    assert chosen.input.normalization == "fixed"
+    assert any("size that all have" in reason for reason in reasons)
+
+
+def test_large_images_are_brought_down_and_keep_their_aspect() -> None:
+    chosen, _ = choose(
+        facts(shape_min=(400, 500), shape=(448, 896), shape_max=(900, 900)), Settings()
+    )
+    assert chosen.input.size == [112, 224]
+
+
+def test_volumes_with_labels_get_a_unet_whose_patch_it_can_halve() -> None:
+    chosen, _ = choose(facts(**VOLUMES), Settings())
+    assert chosen.net.name == "unet"
+    assert chosen.input.sampling == "patch"
+    assert chosen.input.orientation == "RAS"
+    total = [1, 1, 1]
+    for stride in chosen.net.options["strides"]:
+        total = [t * s for t, s in zip(total, stride, strict=True)]
+    size = chosen.input.size or []
+    assert all(n % t == 0 for n, t in zip(size, total, strict=True))
+    assert all(n >= m for n, m in zip(size, (35, 50, 36), strict=True))
+
+
+def test_thick_slices_are_not_convolved_at_first() -> None:
+    thick = facts(
+        **VOLUMES | {"shape": (128, 128, 20), "spacing": (1.0, 1.0, 5.0)},
+    )
+    chosen, _ = choose(thick, Settings())
+    assert chosen.net.options["kernels"][0] == [3, 3, 1]
+    assert chosen.net.options["strides"][1] == [2, 2, 1]
+
+
+BEATS = {
+    "spatial_dims": 1,
+    "events": True,
+    "channels": 2,
+    "num_classes": 4,
+    "counts": (9000, 200, 700, 80),
+    "shape_min": (650000,),
+    "shape": (650000,),
+    "shape_max": (650000,),
+    "spacing": (1 / 360,),
+    "spacing_unit": "s",
+    "dtype": "float32",
+    "items": 9980,
+    "flips": (),
+    "channel_names": ("MLII",),
+}
+
+
+def test_beats_are_seen_beside_their_neighbours_and_rare_ones_more_often() -> None:
+    chosen, reasons = choose(facts(**BEATS), Settings())
+    assert chosen.input.sampling == "window"
+    assert chosen.input.spacing == pytest.approx([1 / 120])
+    assert chosen.input.size == [360]
+    assert chosen.input.channels == ["MLII"]
+    assert chosen.train.balance == 0.5
+    assert any("120 Hz" in reason for reason in reasons)
+
+
+def test_series_of_different_length_are_cropped() -> None:
+    chosen, _ = choose(
+        facts(**BEATS | {"events": False, "shape_min": (2000,), "shape": (9000,)}), Settings()
+    )
+    assert chosen.input.sampling == "crop"
+    assert chosen.input.size == [3000]
+
+
+def test_what_the_user_set_stays() -> None:
+    wish = Settings(
+        net=NetSettings(name="resnet34", width=0.25),
+        train=TrainSettings(batch=5, lr=0.3),
+        input=InputSettings(size=[32, 32], normalization="zscore"),
+    )
+    chosen, _ = choose(facts(), wish)
+    assert (chosen.net.name, chosen.net.width) == ("resnet34", 0.25)
+    assert (chosen.train.batch, chosen.train.lr) == (5, 0.3)
+    assert (chosen.input.size, chosen.input.normalization) == ([32, 32], "zscore")
+
+
+def test_a_width_from_four_on_counts_the_first_channels() -> None:
+    chosen, _ = choose(facts(), Settings(net=NetSettings(name="resnet18", width=32)))
+    assert chosen.net.width == 0.5
+    chosen, _ = choose(facts(**VOLUMES), Settings(net=NetSettings(width=16)))
+    assert chosen.net.width == 0.5
+
+
+def test_a_network_named_by_the_user_keeps_its_published_width() -> None:
+    named, _ = choose(facts(), Settings(net=NetSettings(name="resnet18")))
+    ours, _ = choose(facts(), Settings())
+    assert named.net.width == 1.0
+    assert ours.net.width == 0.5
+
+
+def test_the_batch_leaves_many_steps_to_an_epoch() -> None:
+    small, _ = choose(facts(items=80), Settings())
+    large, _ = choose(facts(items=60_000), Settings())
+    assert small.train.batch == 8
+    assert large.train.batch == 128
