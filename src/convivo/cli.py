@@ -209,6 +209,7 @@ def predict(
     out: Out,
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
+    backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
     device: Device = "auto",
     threads: Threads = None,
 ) -> Answer:
@@ -216,8 +217,8 @@ def predict(
     from convivo.verbs.predict import predict as verb
 
     document = verb(
-        run, inputs, out=out, overwrite=overwrite, shard=shard, device=device, threads=threads,
-        quiet=context.obj,
+        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, device=device,
+        threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]

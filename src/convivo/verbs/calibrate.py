@@ -105,7 +105,7 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
         need = LEAST_STEPS * step + validation + (seconds - left)
         raise PlanError(
             "--time", "the time must hold a few training steps",
-            f"{max(left, 0):.0f} s for steps of {step:.1f} s",
+            f"{max(left, 0):.0f} s left for training, steps of {step:.2g} s",
             f"Allow {need - seconds + 1:.0f} s more, or choose a smaller network or batch",
         )  # fmt: skip
     reasons = (

@@ -7,7 +7,9 @@ is told in one sentence of `reasons`. What the user set stays as it is.
 from dataclasses import dataclass
 from math import prod
 
+from convivo.architectures import ARCHITECTURES
 from convivo.architectures.unet import unet_plan
+from convivo.errors import UsageError
 from convivo.geometry import to_multiple
 from convivo.verbs.settings import (
     AugmentSettings,
@@ -172,6 +174,7 @@ def _net(
         reasons.append(
             "unet: a label for every position" if name == "unet" else "resnet18: one answer a case"
         )
+    _must_serve(name, facts.task)
     extra = dict(section.model_extra or {})
     if name == "unet" and not {"channels", "levels", "strides"} & set(extra):
         plan = unet_plan(
@@ -193,6 +196,15 @@ def _net(
                 f"{width:g} of its published width: four times the steps in the same time"
             )
     return NetSettings(name=name, width=width, **extra)
+
+
+def _must_serve(name: str, task: str) -> None:
+    """Refuse one of our networks for what it cannot do; unknown names are `create`'s to refuse."""
+    if name in ARCHITECTURES and task not in ARCHITECTURES[name].tasks:
+        able = [known for known, entry in ARCHITECTURES.items() if task in entry.tasks]
+        raise UsageError(
+            "--net", f"a network that can {task}", repr(name), f"Use {', '.join(able)}"
+        )
 
 
 def _stem(side: int) -> tuple[str, str]:

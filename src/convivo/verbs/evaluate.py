@@ -46,6 +46,9 @@ def evaluate(
     run = as_run(run)
     if split not in SPLITS:
         raise UsageError("--split", "test or val", repr(split), "Use --split test or --split val")
+    if data is None and reading:
+        rule = "how data is read can be said of --data only"
+        raise UsageError("evaluate", rule, ", ".join(reading), "Add --data, or leave it out")
     plan = run.plan
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device))

@@ -17,7 +17,7 @@ from convivo.planning.document import plan_document
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.fixing import draft_plan
-from convivo.verbs.settings import NetSettings, Settings
+from convivo.verbs.settings import NetSettings, Settings, TrainSettings
 
 DEFAULT_CLASSES = {"classify": 1000, "segment": 2}
 
@@ -134,11 +134,12 @@ def _for_data(data: object, net: str | None, batch: int | None, counting: dict[s
     inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
-    chosen, reasons = choose(facts, Settings(net=NetSettings(name=net)))
+    wish = Settings(net=NetSettings(name=net), train=TrainSettings(batch=batch))
+    chosen, reasons = choose(facts, wish)
     draft, network = draft_plan(
         inspection, split, facts, chosen, reasons=reasons, threads=torch.get_num_threads()
     )
     counted = plan_document(
-        draft["net"], network, tuple(draft["input"]), batch or draft["batch"], **counting
+        draft["net"], network, tuple(draft["input"]), draft["batch"], **counting
     )
     return Plan(draft | counted)

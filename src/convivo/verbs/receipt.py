@@ -40,8 +40,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def split_hash(split: Mapping[str, Any]) -> str:
-    """The hash of who is in which part, whatever else the document says."""
+    """The hash of who is in which part and unit, whatever else the document says."""
     parts = {key: sorted(split[key]) for key in ("train", "val", "test")}
+    parts["units"] = sorted(f"{i}\t{unit}" for i, unit in split.get("units", {}).items())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,7 +5,14 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -31,7 +38,7 @@ class NetSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str | None = None
-    width: float | None = None
+    width: PositiveFloat | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,10 +54,10 @@ class InputSettings(_Section):
     """
 
     sampling: Literal["whole", "window", "crop", "patch"] | None = None
-    size: list[int] | None = None
+    size: list[PositiveInt] | None = None
     before: float | None = None
     foreground: float | None = None
-    spacing: list[float] | None = None
+    spacing: list[PositiveFloat] | None = None
     orientation: str | None = None
     normalization: Literal["zscore", "robust", "fixed", "none"] | None = None
     mean: list[float] | None = None
@@ -61,20 +68,20 @@ class InputSettings(_Section):
 class TrainSettings(_Section):
     """How it is trained. `steps` follows from `epochs` or from the time that there is."""
 
-    epochs: int | None = None
-    steps: int | None = None
-    batch: int | None = None
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    batch: PositiveInt | None = None
     optimizer: Literal["adamw", "sgd"] | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    warmup: int | None = None
-    clip: float | None = None
-    patience: int | None = None
-    validate_every: int | None = None
-    balance: float | None = None
-    label_smoothing: float | None = None
+    lr: PositiveFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+    warmup: NonNegativeInt | None = None
+    clip: NonNegativeFloat | None = None
+    patience: NonNegativeInt | None = None
+    validate_every: PositiveInt | None = None
+    balance: NonNegativeFloat | None = None
+    label_smoothing: NonNegativeFloat | None = None
     precision: Precision | None = None
-    threads: int | None = None
+    threads: PositiveInt | None = None
     seed: int = 0
 
 

@@ -4,18 +4,20 @@ inspect, split by unit, choose, plan, fit, evaluate, report. Each step leaves it
 folder; `--resume` goes on from whatever is there.
 """
 
+import signal
 import time as clock
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import torch
 from torch import nn
 
 from convivo.config import build, duration, merge, read_toml, size, to_toml
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import Split, make_split
-from convivo.errors import DataError, PlanError, UsageError
+from convivo.errors import DataError, Interrupted, PlanError, ShapeError, UsageError
 from convivo.files import read_json, write_json, write_text
 from convivo.progress import Progress
 from convivo.training.allocator import keep_memory
@@ -77,17 +79,18 @@ def train(
         DataError: the data has errors. PlanError: the budget holds no step. UsageError: a bad
         option. ReadError: nothing to read. Interrupted: stopped by a signal, state saved.
     """
-    began = clock.monotonic()
+    given, began = locals(), clock.monotonic()
     keep_memory()
     seconds = duration(time) if isinstance(time, str) else time
     folder = Folder(Path(out))
     folder.claim(resume=resume)
+    own = net if isinstance(net, nn.Module) else None
+    before = _until_terminated()
     try:
         if folder.finished:
-            return Run(folder.path)
-        wish = _settings(locals()) if not (folder / "plan.json").exists() else _saved(folder)
+            return Run(folder.path, network=own)
+        wish = _settings(given) if not (folder / "plan.json").exists() else _saved(folder)
         inspection = _inspect(data, wish, quiet)
-        own = net if isinstance(net, nn.Module) else None
         budget = _Budget(began, seconds, size(ram) if isinstance(ram, str) else ram)
         if not (folder / "plan.json").exists():
             parts, split, wish = _fix(inspection, wish, budget, own, plan, device, quiet)
@@ -103,6 +106,24 @@ def train(
         raise
     finally:
         folder.release()
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _until_terminated() -> Any:
+    """Make SIGTERM an error like any other, so that what was begun is tidied; the old handler.
+
+    The training loop has a gentler answer of its own: it finishes its step first.
+    """
+
+    def end(number: int, frame: object) -> NoReturn:
+        remedy = "Run the same command again, with --resume if the run folder is there"
+        raise Interrupted("train", "the run was stopped", "SIGTERM", remedy, 143)
+
+    try:
+        return signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not in the main thread: signals are its business
+        return None
 
 
 class _Budget:
@@ -197,6 +218,7 @@ def _fix(
     if given is not None:
         draft = _given_plan(given)
         network = own if own is not None else build_network(draft)
+        reasons = draft["reasons"]
     else:
         draft, network = draft_plan(
             inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
@@ -206,7 +228,9 @@ def _fix(
     reading = clock.monotonic()
     parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
-    if given is None:
+    if own is not None:
+        _must_answer(parts)
+    if "steps" not in draft:
         reading_tests = per_case * CASE_SHARE * len(split.test)
         fixed = _schedule(parts, chosen, budget, reading_tests, len(split.test))
         draft |= _fixed_keys(parts, fixed, chosen)
@@ -274,6 +298,24 @@ def _must_fit(plan: dict[str, Any], budget: _Budget) -> None:
         raise PlanError("--ram", rule, f"{budget.ram / 2**20:.0f} MiB", remedy)
 
 
+def _must_answer(parts: Parts) -> None:
+    """Try the user's own module on one batch: its answer must have the task's shape.
+
+    Raises:
+        ShapeError: it has not.
+    """
+    images, _ = parts.tensors(0)
+    with torch.inference_mode():
+        answer = parts.state.network.eval()(images)
+    got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    positions = tuple(images.shape[2:]) if parts.task.output == "map" else ()
+    wanted = (len(images), parts.task.outputs, *positions)
+    if got != wanted:
+        name = type(parts.state.network).__name__
+        rule = f"the network must answer {tuple(images.shape)} with logits {wanted}"
+        raise ShapeError(name, rule, got, "Change its last layer")
+
+
 def _given_plan(given: object) -> dict[str, Any]:
     """An earlier plan, its measurements left behind.
 
@@ -283,8 +325,8 @@ def _given_plan(given: object) -> dict[str, Any]:
     document = read_json(Path(given)) if isinstance(given, str | Path) else given
     if hasattr(document, "document"):
         document = document.document()
-    if not isinstance(document, dict) or "steps" not in document or "task_fields" not in document:
-        remedy = "Name the plan.json of an earlier training"
+    if not isinstance(document, dict) or "task_fields" not in document:
+        remedy = "Name the plan.json of an earlier training, or plan with the data"
         raise UsageError("--plan", "the plan of a training", "another document", remedy)
     return {key: value for key, value in document.items() if key != "measured"}
 
