@@ -74,3 +74,8 @@ def test_a_time_that_holds_nothing_says_what_would_do(journey: Journeys, tmp_pat
     with pytest.raises(ConvivoError, match=r"--time: .*; got 0 s left .*Allow \d+ s more"):
         convivo.train(journey("cells").data, out=tmp_path / "run", time=1.0, quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_reading_options_without_data_are_refused(journey: Journeys) -> None:
+    with pytest.raises(UsageError, match="evaluate: how data is read .*got layout. Add --data"):
+        journey("cells").run.evaluate(layout="msd")

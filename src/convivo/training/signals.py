@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a network trains: the step in hand is finished and saved first."""
+"""SIGTERM ends a run tidily; while its network trains, the step in hand is finished first."""
 
 import signal
 from collections.abc import Generator
@@ -29,6 +29,29 @@ def noted_signals() -> Generator[list[int], None, None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Generator[None, None, None]:
+    """SIGTERM becomes an error like any other, so that what was begun is tidied.
+
+    Raises:
+        Interrupted: inside the block, at the signal.
+    """
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        remedy = "Run the same command again, with --resume if the run folder is there"
+        raise Interrupted("train", "the run was stopped", "SIGTERM", remedy, 128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not in the main thread: signals are its business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def interrupt(number: int, step: int) -> NoReturn:

@@ -4,40 +4,33 @@ inspect, split by unit, choose, plan, fit, evaluate, report. Each step leaves it
 folder; `--resume` goes on from whatever is there.
 """
 
-import signal
 import time as clock
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
 from torch import nn
 
-from convivo.config import build, duration, merge, read_toml, size, to_toml
+from convivo.config import duration, size, to_toml
 from convivo.data.inspection import Inspection, inspect_data
-from convivo.data.split import Split, make_split
-from convivo.errors import DataError, Interrupted, PlanError, ShapeError, UsageError
-from convivo.files import read_json, write_json, write_text
+from convivo.data.split import Split
+from convivo.errors import DataError
+from convivo.files import write_json, write_text
 from convivo.progress import Progress
 from convivo.training.allocator import keep_memory
 from convivo.training.journal import Journal
-from convivo.training.loop import Schedule, fit
-from convivo.verbs.calibrate import Fixed, fix_by_epochs, fix_by_time, time_validation
-from convivo.verbs.choose import choose
+from convivo.training.loop import fit
+from convivo.training.signals import terminable
+from convivo.verbs.assemble import fix_parts, parts_again
+from convivo.verbs.budget import Budget
 from convivo.verbs.examples import write_examples
-from convivo.verbs.facts import facts_of
 from convivo.verbs.finish import finish
-from convivo.verbs.fixing import draft_plan, set_threads
 from convivo.verbs.folder import Folder
-from convivo.verbs.parts import Parts, build_parts
+from convivo.verbs.parts import Parts
 from convivo.verbs.run import Run
+from convivo.verbs.scheduling import loop_schedule
 from convivo.verbs.settings import Settings
-from convivo.verbs.setup import build_network, pick_device
-
-PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
-CASE_SHARE, REPORT_SECONDS = 1.5, 8.0
-TRIAL = {"steps": 1000, "validate_every": 1000, "warmup": 0, "patience": 0, "steps_per_epoch": 1}
+from convivo.verbs.wishes import saved_settings, settings_of
 
 
 def train(
@@ -82,90 +75,39 @@ def train(
     given, began = locals(), clock.monotonic()
     keep_memory()
     seconds = duration(time) if isinstance(time, str) else time
+    budget = Budget(began, seconds, size(ram) if isinstance(ram, str) else ram)
     folder = Folder(Path(out))
     folder.claim(resume=resume)
-    own = net if isinstance(net, nn.Module) else None
-    before = _until_terminated()
     try:
-        if folder.finished:
-            return Run(folder.path, network=own)
-        wish = _settings(given) if not (folder / "plan.json").exists() else _saved(folder)
-        inspection = _inspect(data, wish, quiet)
-        budget = _Budget(began, seconds, size(ram) if isinstance(ram, str) else ram)
-        if not (folder / "plan.json").exists():
-            parts, split, wish = _fix(inspection, wish, budget, own, plan, device, quiet)
-            _write_plan(folder, parts.plan, split, wish, quiet)
-        else:
-            parts, split = _again(folder, inspection, own, device, quiet)
-        ended = _fit(folder, parts, budget, quiet)
-        finish(folder, parts, inspection, split, ended=ended, began=began, quiet=quiet)
-        return Run(folder.path, network=own)
+        with terminable():
+            return _train(folder, given, budget)
     except BaseException:
         if not (folder / "plan.json").exists():
             folder.abandon()
         raise
     finally:
         folder.release()
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
-def _until_terminated() -> Any:
-    """Make SIGTERM an error like any other, so that what was begun is tidied; the old handler.
-
-    The training loop has a gentler answer of its own: it finishes its step first.
-    """
-
-    def end(number: int, frame: object) -> NoReturn:
-        remedy = "Run the same command again, with --resume if the run folder is there"
-        raise Interrupted("train", "the run was stopped", "SIGTERM", remedy, 143)
-
-    try:
-        return signal.signal(signal.SIGTERM, end)
-    except ValueError:  # not in the main thread: signals are its business
-        return None
-
-
-class _Budget:
-    """The time and memory there are."""
-
-    def __init__(self, began: float, seconds: float | None, ram: int | None) -> None:
-        self.began, self.seconds, self.ram = began, seconds, ram
-        self.reserve = REPORT_SECONDS
-
-    def left(self) -> float:
-        """Seconds left of the budget; only asked where there is one."""
-        return self.began + float(self.seconds or 0) - clock.monotonic()
-
-
-def _settings(given: dict[str, Any]) -> Settings:
-    """Command line over --set over --config."""
-    base = read_toml(Path(given["config"])) if given["config"] else {}
-    values = merge(base, list(given["settings"]))
-    wish = build(Settings, values)
-    data = given["data"]
-    facts = {k: given[k] for k in ("layout", "task", "subject", "labels", "positive") if given[k]}
-    where = {"path": str(Path(data).resolve())} if isinstance(data, str | Path) else {}
-    accept = {"accept": list(given["accept"])} if given["accept"] else {}
-    name = {"name": given["net"]} if isinstance(given["net"], str) else {}
-    if isinstance(given["net"], nn.Module):
-        name = {"name": type(given["net"]).__name__}
-    train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
-    train |= (
-        {"seed": given["seed"]} if given["seed"] or "seed" not in values.get("train", {}) else {}
-    )
-    train |= {"precision": given["precision"]} if given["precision"] != "auto" else {}
-    return wish.model_copy(
-        update={
-            "data": wish.data.model_copy(update=facts | where | accept),
-            "net": wish.net.model_copy(update=name),
-            "train": wish.train.model_copy(update=train),
-        }
-    )
-
-
-def _saved(folder: Folder) -> Settings:
-    return build(Settings, folder.config())
+def _train(folder: Folder, given: dict[str, Any], budget: Budget) -> Run:
+    """The road, step by step, in a folder that is ours."""
+    own = given["net"] if isinstance(given["net"], nn.Module) else None
+    device, quiet = given["device"], given["quiet"]
+    if folder.finished:
+        return Run(folder.path, network=own)
+    again = (folder / "plan.json").exists()
+    wish = saved_settings(folder) if again else settings_of(given)
+    inspection = _inspect(given["data"], wish, quiet)
+    if again:
+        parts, split = parts_again(folder, inspection, own, device, quiet)
+    else:
+        parts, split, resolved = fix_parts(
+            inspection, wish, budget, own=own, given=given["plan"], device=device, quiet=quiet
+        )
+        _write_plan(folder, parts.plan, split, resolved, quiet)
+    ended = _fit(folder, parts, budget, quiet)
+    finish(folder, parts, inspection, split, ended=ended, began=budget.began, quiet=quiet)
+    return Run(folder.path, network=own)
 
 
 def _inspect(data: object, wish: Settings, quiet: bool) -> Inspection:
@@ -200,137 +142,6 @@ def _inspect(data: object, wish: Settings, quiet: bool) -> Inspection:
     return inspection
 
 
-def _fix(
-    inspection: Inspection,
-    wish: Settings,
-    budget: _Budget,
-    own: nn.Module | None,
-    given: object,
-    device: str,
-    quiet: bool,
-) -> tuple[Parts, Split, Settings]:
-    """Split, choose, read the data, and fix the schedule."""
-    split = make_split(inspection, seed=wish.train.seed)
-    facts = facts_of(inspection, split.train)
-    chosen, reasons = choose(facts, wish)
-    threads = set_threads(chosen.train.threads)
-    where = pick_device(device)
-    if given is not None:
-        draft = _given_plan(given)
-        network = own if own is not None else build_network(draft)
-        reasons = draft["reasons"]
-    else:
-        draft, network = draft_plan(
-            inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
-        )
-    _must_fit(draft, budget)
-    bars = partial(_bar, quiet=quiet)
-    reading = clock.monotonic()
-    parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
-    per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
-    if own is not None:
-        _must_answer(parts)
-    if "steps" not in draft:
-        reading_tests = per_case * CASE_SHARE * len(split.test)
-        fixed = _schedule(parts, chosen, budget, reading_tests, len(split.test))
-        draft |= _fixed_keys(parts, fixed, chosen)
-    # Training starts from the plan's seed, whatever the trials before it drew.
-    if own is None:
-        fresh = build_network(draft).to(where)
-        parts.state.network.load_state_dict(fresh.state_dict())
-    parts.state.counters.precision = draft["precision"]
-    return parts, split, chosen
-
-
-def _schedule(parts: Parts, chosen: Settings, budget: _Budget, reading: float, tests: int) -> Fixed:
-    wish = chosen.train.precision or "auto"
-    if budget.seconds is None or chosen.train.epochs is not None:
-        fixed = fix_by_epochs(parts, chosen.train.epochs, wish)
-    else:
-        budget.reserve += reading + _answering(parts, tests)
-        draft = _loop_schedule({**parts.plan, **TRIAL})
-        fixed = fix_by_time(parts, draft, wish, budget.left() - budget.reserve)
-    return fixed
-
-
-def _answering(parts: Parts, cases: int) -> float:
-    """Seconds to answer `cases` test cases in float32, from validation's cost, and a margin."""
-    per_case = time_validation(parts, "fp32", 2.0) / max(1, len(parts.validation))
-    return 1.5 * per_case * cases + 4.0
-
-
-def _fixed_keys(parts: Parts, fixed: Fixed, chosen: Settings) -> dict[str, Any]:
-    steps = chosen.train.steps or fixed.steps
-    warmup = chosen.train.warmup
-    return {
-        "precision": fixed.precision,
-        "steps": steps,
-        "steps_per_epoch": parts.batches.steps_per_epoch,
-        "epochs": round(steps / parts.batches.steps_per_epoch, 3),
-        "validate_every": chosen.train.validate_every or min(fixed.validate_every, steps),
-        "patience": chosen.train.patience if chosen.train.patience is not None else fixed.patience,
-        "warmup": warmup if warmup is not None else min(500, max(1, steps // 20)),
-        "patch": parts.plan["sampling"]["size"],
-        "seconds_per_step": fixed.seconds_per_step,
-        "reasons": [*parts.plan["reasons"], *fixed.reasons],
-    }
-
-
-def _loop_schedule(plan: dict[str, Any]) -> Schedule:
-    return Schedule(
-        steps=plan["steps"],
-        validate_every=plan["validate_every"],
-        steps_per_epoch=plan["steps_per_epoch"],
-        lr=plan["train"]["lr"],
-        warmup=plan["warmup"],
-        clip=plan["train"]["clip"],
-        patience=plan["patience"],
-        seed=plan["seed"],
-    )
-
-
-def _must_fit(plan: dict[str, Any], budget: _Budget) -> None:
-    """Refuse a memory budget that cannot even hold the weights, their gradients and two moments."""
-    least = 16 * plan["parameters"] + PROCESS_BYTES
-    if budget.ram is not None and budget.ram < least:
-        rule = "the memory must hold the network, its gradients and the optimizer"
-        remedy = f"Allow at least {least / 2**20:.0f} MiB, or --set net.width=0.5"
-        raise PlanError("--ram", rule, f"{budget.ram / 2**20:.0f} MiB", remedy)
-
-
-def _must_answer(parts: Parts) -> None:
-    """Try the user's own module on one batch: its answer must have the task's shape.
-
-    Raises:
-        ShapeError: it has not.
-    """
-    images, _ = parts.tensors(0)
-    with torch.inference_mode():
-        answer = parts.state.network.eval()(images)
-    got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
-    positions = tuple(images.shape[2:]) if parts.task.output == "map" else ()
-    wanted = (len(images), parts.task.outputs, *positions)
-    if got != wanted:
-        name = type(parts.state.network).__name__
-        rule = f"the network must answer {tuple(images.shape)} with logits {wanted}"
-        raise ShapeError(name, rule, got, "Change its last layer")
-
-
-def _given_plan(given: object) -> dict[str, Any]:
-    """An earlier plan, its measurements left behind.
-
-    Raises:
-        ReadError: not JSON. UsageError: not the plan of a training.
-    """
-    document = read_json(Path(given)) if isinstance(given, str | Path) else given
-    if hasattr(document, "document"):
-        document = document.document()
-    if not isinstance(document, dict) or "task_fields" not in document:
-        remedy = "Name the plan.json of an earlier training, or plan with the data"
-        raise UsageError("--plan", "the plan of a training", "another document", remedy)
-    return {key: value for key, value in document.items() if key != "measured"}
-
-
 def _write_plan(folder: Folder, plan: Any, split: Split, settings: Settings, quiet: bool) -> None:
     """The joints on disk; plan.json last, since it says that the others are there."""
     write_json(folder / "split.json", split.document())
@@ -341,23 +152,7 @@ def _write_plan(folder: Folder, plan: Any, split: Split, settings: Settings, qui
         say(f"  {reason}")
 
 
-def _again(
-    folder: Folder, inspection: Inspection, own: nn.Module | None, device: str, quiet: bool
-) -> tuple[Parts, Split]:
-    """The parts of an unfinished run, from its own plan and split."""
-    plan = folder.json("plan.json")
-    split = Split.from_document(folder.json("split.json"))
-    set_threads(plan["threads"])
-    network = own if own is not None else build_network(plan)
-    parts = build_parts(
-        plan, network, inspection, split,
-        device=pick_device(device), progress=partial(_bar, quiet=quiet),
-    )  # fmt: skip
-    parts.state.counters.precision = plan["precision"]
-    return parts, split
-
-
-def _fit(folder: Folder, parts: Parts, budget: _Budget, quiet: bool) -> str:
+def _fit(folder: Folder, parts: Parts, budget: Budget, quiet: bool) -> str:
     plan = dict(parts.plan)
     progress = Progress("step", plan["steps"], unit="steps", quiet=quiet)
     journal = Journal(folder.path, progress)
@@ -375,11 +170,7 @@ def _fit(folder: Folder, parts: Parts, budget: _Budget, quiet: bool) -> str:
         deadline = clock.monotonic() + budget.left() - budget.reserve
     ended = fit(
         parts.state, parts.tensors, parts.task.step,
-        schedule=_loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
+        schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
     )  # fmt: skip
     progress.close()
     return ended
-
-
-def _bar(label: str, total: int, *, quiet: bool) -> Progress:
-    return Progress(label, total, unit="cases", quiet=quiet)

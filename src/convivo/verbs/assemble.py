@@ -1,0 +1,142 @@
+"""The live parts of a run with everything fixed: of a new one, or of one to go on with."""
+
+import time as clock
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convivo.data.inspection import Inspection
+from convivo.data.split import Split, make_split
+from convivo.errors import ShapeError, UsageError
+from convivo.files import read_json
+from convivo.progress import Progress
+from convivo.verbs.budget import Budget, must_fit
+from convivo.verbs.choose import choose
+from convivo.verbs.facts import facts_of
+from convivo.verbs.fixing import draft_plan, set_threads
+from convivo.verbs.folder import Folder
+from convivo.verbs.parts import Parts, build_parts
+from convivo.verbs.scheduling import fix_schedule, fixed_keys
+from convivo.verbs.settings import Settings
+from convivo.verbs.setup import build_network, pick_device
+
+CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
+
+
+def fix_parts(
+    inspection: Inspection,
+    wish: Settings,
+    budget: Budget,
+    *,
+    own: nn.Module | None = None,
+    given: object = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> tuple[Parts, Split, Settings]:
+    """Split, choose, read the data, and fix the schedule.
+
+    Args:
+        own: the user's module instead of one of ours. given: a plan to repeat.
+    Returns:
+        The parts with their complete plan, the split, and the settings as they were resolved.
+    """
+    split = make_split(inspection, seed=wish.train.seed)
+    facts = facts_of(inspection, split.train)
+    chosen, reasons = choose(facts, wish)
+    where = pick_device(device)
+    if given is not None:
+        draft = given_plan(given)
+        draft["threads"] = set_threads(chosen.train.threads or draft["threads"])
+        network = own if own is not None else build_network(draft)
+    else:
+        threads = set_threads(chosen.train.threads)
+        draft, network = draft_plan(
+            inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
+        )
+    must_fit(draft, budget)
+    bars = partial(_bar, quiet=quiet)
+    reading = clock.monotonic()
+    parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
+    per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
+    if own is not None:
+        _must_answer(parts)
+    if "steps" not in draft:
+        reading_tests = per_case * CASE_SHARE * len(split.test)
+        fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
+        draft |= fixed_keys(parts, fixed, chosen)
+    # Training starts from the plan's seed, whatever the trials before it drew.
+    if own is None:
+        fresh = build_network(draft).to(where)
+        parts.state.network.load_state_dict(fresh.state_dict())
+    parts.state.counters.precision = draft["precision"]
+    return parts, split, resolved(chosen, draft)
+
+
+def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:
+    """The settings with what the plan fixed filled in, for config.toml."""
+    names = ("steps", "warmup", "patience", "validate_every", "precision", "threads", "batch")
+    train = {name: plan[name] for name in names}
+    seen = plan["preparation"]
+    grey = {"mean": list(seen["mean"]), "std": list(seen["std"])} if seen["mean"] else {}
+    return chosen.model_copy(
+        update={
+            "train": chosen.train.model_copy(update=train),
+            "input": chosen.input.model_copy(update=grey),
+        }
+    )
+
+
+def _must_answer(parts: Parts) -> None:
+    """Try the user's own module on one batch: its answer must have the task's shape.
+
+    Raises:
+        ShapeError: it has not.
+    """
+    images, _ = parts.tensors(0)
+    with torch.inference_mode():
+        answer = parts.state.network.eval()(images)
+    got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    positions = tuple(images.shape[2:]) if parts.task.output == "map" else ()
+    wanted = (len(images), parts.task.outputs, *positions)
+    if got != wanted:
+        name = type(parts.state.network).__name__
+        rule = f"the network must answer {tuple(images.shape)} with logits {wanted}"
+        raise ShapeError(name, rule, got, "Change its last layer")
+
+
+def given_plan(given: object) -> dict[str, Any]:
+    """An earlier plan, its measurements left behind.
+
+    Raises:
+        ReadError: not JSON. UsageError: not the plan of a training.
+    """
+    document = read_json(Path(given)) if isinstance(given, str | Path) else given
+    if hasattr(document, "document"):
+        document = document.document()
+    if not isinstance(document, dict) or "task_fields" not in document:
+        remedy = "Name the plan.json of an earlier training, or plan with the data"
+        raise UsageError("--plan", "the plan of a training", "another document", remedy)
+    return {key: value for key, value in document.items() if key != "measured"}
+
+
+def parts_again(
+    folder: Folder, inspection: Inspection, own: nn.Module | None, device: str, quiet: bool
+) -> tuple[Parts, Split]:
+    """The parts of an unfinished run, from its own plan and split."""
+    plan = folder.json("plan.json")
+    split = Split.from_document(folder.json("split.json"))
+    set_threads(plan["threads"])
+    network = own if own is not None else build_network(plan)
+    parts = build_parts(
+        plan, network, inspection, split,
+        device=pick_device(device), progress=partial(_bar, quiet=quiet),
+    )  # fmt: skip
+    parts.state.counters.precision = plan["precision"]
+    return parts, split
+
+
+def _bar(label: str, total: int, *, quiet: bool) -> Progress:
+    return Progress(label, total, unit="cases", quiet=quiet)

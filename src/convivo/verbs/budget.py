@@ -1,0 +1,31 @@
+"""The time and memory a training may take, and the refusal of what cannot do."""
+
+import time as clock
+from collections.abc import Mapping
+from typing import Any
+
+from convivo.errors import PlanError
+
+PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
+REPORT_SECONDS = 8.0
+
+
+class Budget:
+    """The time and memory there are."""
+
+    def __init__(self, began: float, seconds: float | None, ram: int | None) -> None:
+        self.began, self.seconds, self.ram = began, seconds, ram
+        self.reserve = REPORT_SECONDS
+
+    def left(self) -> float:
+        """Seconds left of the budget; only asked where there is one."""
+        return self.began + float(self.seconds or 0) - clock.monotonic()
+
+
+def must_fit(plan: Mapping[str, Any], budget: Budget) -> None:
+    """Refuse a memory budget that cannot even hold the weights, their gradients and two moments."""
+    least = 16 * plan["parameters"] + PROCESS_BYTES
+    if budget.ram is not None and budget.ram < least:
+        rule = "the memory must hold the network, its gradients and the optimizer"
+        remedy = f"Allow at least {least / 2**20:.0f} MiB, or --set net.width=0.5"
+        raise PlanError("--ram", rule, f"{budget.ram / 2**20:.0f} MiB", remedy)

@@ -1,0 +1,41 @@
+"""What was asked for, as Settings: command line over --set over --config."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from convivo.config import build, merge, read_toml
+from convivo.verbs.folder import Folder
+from convivo.verbs.settings import Settings
+
+
+def settings_of(given: dict[str, Any]) -> Settings:
+    """Command line over --set over --config."""
+    base = read_toml(Path(given["config"])) if given["config"] else {}
+    values = merge(base, list(given["settings"]))
+    wish = build(Settings, values)
+    data = given["data"]
+    facts = {k: given[k] for k in ("layout", "task", "subject", "labels", "positive") if given[k]}
+    where = {"path": str(Path(data).resolve())} if isinstance(data, str | Path) else {}
+    accept = {"accept": list(given["accept"])} if given["accept"] else {}
+    name = {"name": given["net"]} if isinstance(given["net"], str) else {}
+    if isinstance(given["net"], nn.Module):
+        name = {"name": type(given["net"]).__name__}
+    train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
+    if "epochs" in train:  # a schedule taken over from an earlier run's configuration gives way
+        train |= {"steps": None, "validate_every": None}
+    if given["seed"] or "seed" not in values.get("train", {}):
+        train["seed"] = given["seed"]
+    train |= {"precision": given["precision"]} if given["precision"] != "auto" else {}
+    return wish.model_copy(
+        update={
+            "data": wish.data.model_copy(update=facts | where | accept),
+            "net": wish.net.model_copy(update=name),
+            "train": wish.train.model_copy(update=train),
+        }
+    )
+
+
+def saved_settings(folder: Folder) -> Settings:
+    return build(Settings, folder.config())
