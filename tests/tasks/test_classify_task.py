@@ -108,3 +108,17 @@ def test_facts_of_the_task():
 def test_unknown_task_is_named_with_the_nearest():
     with pytest.raises(UsageError, match=r"unknown task; got 'clasify'\. Did you mean 'class"):
         create_task("clasify", classes=("a", "b"))
+
+
+def test_beats_are_scored_by_j_kappa_where_it_exists() -> None:
+    task = Classify(classes=("N", "S", "V", "F"), aami=True)
+    sure = np.eye(4)
+    assert task.score_name == "j_kappa"
+    targets = np.array([0, 1, 2, 0, 0])
+    right = [task.collect(sure[targets], targets, id="a", unit="a")]
+    wrong = [task.collect(sure[[0, 0, 2, 0, 0]], targets, id="a", unit="a")]
+    assert task.score(right) == pytest.approx(1.0)
+    assert task.score(wrong) < 0.8
+    without_s = np.array([0, 2, 0])
+    fallback = [task.collect(sure[without_s], without_s, id="a", unit="a")]
+    assert task.score(fallback) == pytest.approx(1.0)

@@ -76,6 +76,20 @@ def beat_metrics(
     return found
 
 
+def quick_j_kappa(predictions: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> float:
+    """`j_kappa` of (n,) class indices alone, without an interval; NaN where S or V is not in truth.
+
+    Example:
+        >>> quick_j_kappa(np.array([0, 1, 2, 0]), np.array([0, 1, 2, 0]), ["N", "S", "V", "F"])
+        1.0
+    """
+    codes = _aami_codes(classes)
+    predicted, true = (_coded(codes, a, what) for a, what in _named(predictions, targets))
+    judged = true != _Q
+    cell = true[judged] * len(AAMI) + predicted[judged]
+    return float(j_kappa(np.bincount(cell, minlength=_JUDGED * len(AAMI))[None])[0])
+
+
 def _overall(drawn: Resampled) -> dict[str, Entry]:
     carriers = _confusions(drawn.per_unit).sum(axis=2) > 0
     support = int(carriers[:, [_S, _V]].sum(axis=0).min())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from convivo.metrics.beats import beat_metrics
+from convivo.metrics.beats import beat_metrics, quick_j_kappa
 from convivo.metrics.classification import classification_metrics
 
 
@@ -38,7 +38,7 @@ class Classify:
     @property
     def score_name(self) -> str:
         """The metric that picks the best weights."""
-        return "balanced_accuracy"
+        return "j_kappa" if self.aami else "balanced_accuracy"
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a batch: images (B, C, *S), targets (B,) int64."""
@@ -58,13 +58,18 @@ class Classify:
     def score(self, answers: list[dict[str, Any]]) -> float:
         """Balanced accuracy over the classes present, less a hundredth of the log loss.
 
-        The loss breaks ties: on small validation sets many epochs share one accuracy.
+        Of AAMI beats `j_kappa` instead, where the validation records hold S and V. The loss
+        breaks ties: on small validation sets many epochs share one accuracy.
         """
         probabilities, targets, _ = _joined(answers)
-        right = probabilities.argmax(1) == targets
-        recall = [right[targets == c].mean() for c in np.unique(targets)]
+        predicted = probabilities.argmax(1)
+        recall = [np.mean(predicted[targets == c] == c) for c in np.unique(targets)]
+        value = float(np.mean(recall))
+        if self.aami:
+            beats = quick_j_kappa(predicted, targets, self.classes)
+            value = beats if np.isfinite(beats) else value
         picked = probabilities[np.arange(len(targets)), targets]
-        return float(np.mean(recall) - 0.01 * -np.log(np.maximum(picked, 1e-7)).mean())
+        return value + 0.01 * float(np.log(np.maximum(picked, 1e-7)).mean())
 
     def measure(self, answers: list[dict[str, Any]], *, seed: int = 0) -> dict[str, Any]:
         """The contract's classification metrics, pooled over items, intervals over units."""
