@@ -77,5 +77,5 @@ def test_a_time_that_holds_nothing_says_what_would_do(journey: Journeys, tmp_pat
 
 
 def test_reading_options_without_data_are_refused(journey: Journeys) -> None:
-    with pytest.raises(UsageError, match="evaluate: how data is read .*got layout. Add --data"):
+    with pytest.raises(UsageError, match=r"evaluate: how data is read .*got layout\. Add --data"):
         journey("cells").run.evaluate(layout="msd")
