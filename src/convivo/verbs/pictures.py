@@ -1,6 +1,6 @@
 """The cases a report shows: the best and the worst, as arrays that reporting can draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,12 @@ from convivo.reporting.content import CasePicture
 from convivo.verbs.measure import Measured
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
-SHOWN = 4
+MAPS, TRACES, IMAGES = 3, 4, 6  # shown at either end: three pictures a row, wide traces
 TRACE_SECONDS = 4.0
+
+Plan = Mapping[str, Any]
+Load = Callable[[str], Sample]
+Pictures = tuple[list[CasePicture], list[CasePicture]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +47,10 @@ def best_and_worst(
     return _tables(plan, load, measured)
 
 
-def _maps(plan, network, load, measured):
+def _maps(plan: Plan, network: nn.Module, load: Load, measured: Measured) -> Pictures:
     rows = [r for r in measured.document["per_case"] if r["dice"] is not None]
     rows.sort(key=lambda row: -row["dice"])
-    count = min(SHOWN - 1, max(1, len(rows) // 2))
+    count = min(MAPS, max(1, len(rows) // 2))
     predictor = build_predictor(plan, network.eval(), build_task(plan))
     preparation = build_preparation(plan)
 
@@ -66,26 +70,30 @@ def _maps(plan, network, load, measured):
     return [picture(r) for r in rows[:count]], [picture(r) for r in rows[-count:][::-1]]
 
 
-def _tables(plan, load, measured):
+def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
     items = [item for answer in measured.evaluation.answers for item in _items(answer)]
     classes = build_task(plan).classes
     right = [item for item in items if item.truth == item.prediction]
     wrong = [item for item in items if item.truth != item.prediction]
-    best = _varied(sorted(right, key=lambda item: -item.probability))
-    worst = _varied(sorted(wrong, key=lambda item: -item.probability))
-    show = lambda item: _item_picture(item, load(item.case), classes)  # noqa: E731
+    count = TRACES if plan["network"]["spatial_dims"] == 1 else IMAGES
+    best = _varied(sorted(right, key=lambda item: -item.probability), count)
+    worst = _varied(sorted(wrong, key=lambda item: -item.probability), count)
+
+    def show(item: _Item) -> CasePicture:
+        return _item_picture(item, load(item.case), classes)
+
     return [show(item) for item in best], [show(item) for item in worst]
 
 
-def _varied(items: Sequence[_Item]) -> list[_Item]:
+def _varied(items: Sequence[_Item], count: int) -> list[_Item]:
     """The first few, the classes taking turns, so that one class does not fill the page."""
     by_class: dict[int, list[_Item]] = {}
     for item in items:
         by_class.setdefault(item.truth, []).append(item)
     chosen: list[_Item] = []
-    while len(chosen) < SHOWN and any(by_class.values()):
+    while len(chosen) < count and any(by_class.values()):
         for rows in by_class.values():
-            if rows and len(chosen) < SHOWN:
+            if rows and len(chosen) < count:
                 chosen.append(rows.pop(0))
     return chosen
 
