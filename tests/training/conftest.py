@@ -63,7 +63,7 @@ class Training:
     def start(self):
         """Everything anew, continued from last/ where there is one; then fit."""
         self.state = self.fresh()
-        journal = Journal(self.folder, Progress("step", 1))
+        journal = Journal(self.folder, Progress("step", 1), rest=0.0)
         journal.resume(self.state)
         return fit(
             self.state, self.batches, self.step, schedule=Schedule(**self.plan),

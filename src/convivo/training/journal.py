@@ -13,7 +13,7 @@ from convivo.training.checkpoint import save_weights
 from convivo.training.state import State, load_state, save_state
 
 ACTIONS = ("run", "pause", "stop-after-epoch", "stop")
-SAVE_SECONDS = 30.0
+SAVE_SECONDS, REST_SECONDS = 30.0, 10.0
 
 
 class Journal:
@@ -22,10 +22,11 @@ class Journal:
     Args:
         run: the run folder.
         progress: where lines for people go.
+        rest: seconds between two savings at validations; a state of a large network takes its time.
     """
 
-    def __init__(self, run: Path, progress: Progress) -> None:
-        self.run, self.progress = run, progress
+    def __init__(self, run: Path, progress: Progress, *, rest: float = REST_SECONDS) -> None:
+        self.run, self.progress, self.rest = run, progress, rest
         self.saved = time.monotonic()
 
     @property
@@ -60,9 +61,9 @@ class Journal:
         """Keep these weights as the best so far."""
         save_weights(self.run / "weights.safetensors", network)
 
-    def save_last(self, state: State, *, due: bool = True) -> None:
-        """Save everything to resume from; with due=False only when the last time is long ago."""
-        if due or time.monotonic() - self.saved > SAVE_SECONDS:
+    def save_last(self, state: State, *, after: float = 0.0) -> None:
+        """Save everything to resume from, if the last time is `after` seconds ago."""
+        if time.monotonic() - self.saved >= after:
             save_state(self.last, state)
             self.saved = time.monotonic()
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from convivo.errors import DataError
 from convivo.layers.precision import autocast
-from convivo.training.journal import Journal
+from convivo.training.journal import SAVE_SECONDS, Journal
 from convivo.training.schedule import learning_rate
 from convivo.training.signals import interrupt, noted_signals
 from convivo.training.state import State
@@ -81,7 +81,7 @@ def fit(
             _next_step(state, batches, step, schedule, journal)
             if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
                 _validate(state, schedule, validate, journal)
-            journal.save_last(state, due=bool(received))
+            journal.save_last(state, after=0.0 if received else SAVE_SECONDS)
             if received:
                 interrupt(received[0], state.step)
     return "schedule"
@@ -179,7 +179,7 @@ def _validate(state: State, schedule: Schedule, validate: Validate, journal: Jou
     counters.loss_sum, counters.loss_count = 0.0, 0
     mark = " *" if better else ""
     journal.progress.say(f"step {counters.step}: validation score {values['score']:.4f}{mark}")
-    journal.save_last(state)
+    journal.save_last(state, after=0.0 if counters.step == schedule.steps else journal.rest)
 
 
 def _judge(state: State, score: float, journal: Journal) -> bool:

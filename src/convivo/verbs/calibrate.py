@@ -26,6 +26,9 @@ VALIDATION_SHARE = 0.1
 TRIAL_SHARE, TRIAL_STEPS = 0.04, 12
 DEFAULT_STEPS = 3000
 SMALL_MACS = 20e6
+# A schedule that the clock cuts off never reaches its small learning rates: rather end early.
+MARGIN, EXAMPLES = 1.1, 1.3
+SAVING_SECONDS, DISK_BYTES_PER_SECOND = 0.1, 300e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +101,9 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     if wish == "auto" and per_step["fp32"] <= per_step[precision]:
         precision, why = "fp32", "fp32: as fast here as bf16"
     step = per_step[precision]
-    validation = time_validation(parts, precision, trial)
+    validation = time_validation(parts, precision, trial) * EXAMPLES + _saving(parts)
     left = seconds - (time.monotonic() - began)
-    steps, every = _share(left, step, validation, parts.batches.steps_per_epoch)
+    steps, every = _share(left, step * MARGIN, validation, parts.batches.steps_per_epoch)
     if steps < LEAST_STEPS:
         need = LEAST_STEPS * step + validation + (seconds - left)
         raise PlanError(
@@ -121,6 +124,11 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
         seconds_per_validation=validation,
         reasons=reasons,
     )
+
+
+def _saving(parts: Parts) -> float:
+    """Seconds to write weights and state after a validation: four copies of every parameter."""
+    return SAVING_SECONDS + 16 * int(parts.plan["parameters"]) / DISK_BYTES_PER_SECOND
 
 
 def _share(left: float, step: float, validation: float, per_epoch: int) -> tuple[int, int]:
