@@ -1,7 +1,9 @@
 """What all tests share: one thread each, reproducible examples, and real data where it is."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -23,3 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("data"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def openvino() -> ModuleType:
+    """OpenVINO, its usage statistics never loaded: a missing package is what it takes for a no."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    return pytest.importorskip("openvino")

@@ -38,6 +38,28 @@ def test_normalisation_agrees_with_torch_and_shares_its_state(dims, kind):
     assert str(ours.state_dict()) == str(theirs.state_dict())
 
 
+@pytest.mark.parametrize("dims", DIMS)
+def test_layer_normalisation_is_over_grid_and_channels(dims):
+    ours, x = Norm(4, "layer", spatial_dims=dims), image(dims)
+    theirs = torch.nn.functional.layer_norm(x, x.shape[1:])
+    torch.testing.assert_close(ours(x), theirs)
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {"weight": (4,), "bias": (4,)}
+
+
+@pytest.mark.parametrize("dims", DIMS)
+def test_local_response_normalisation_learns_nothing_and_needs_no_second_value(dims):
+    layer = Norm(4, "lrn", spatial_dims=dims)
+    assert not layer.state_dict()
+    ones = torch.ones(1, 4, *(1,) * dims)
+    expected = torch.tensor([3.0, 4, 4, 3])  # neighbours within two channels, itself included
+    torch.testing.assert_close(layer(ones).flatten(), (2 + 1e-4 * expected) ** -0.75)
+
+
+def test_window_of_no_channels_is_refused():
+    with pytest.raises(ConfigError, match="Norm: size counts channels, from 1; got 0"):
+        Norm(4, "lrn", size=0)
+
+
 def test_no_normalisation_changes_nothing_and_learns_nothing():
     layer = Norm(4, "none")
     assert layer(image(2)) is not None
@@ -67,6 +89,26 @@ def test_every_activation_works_behind_a_norm(name):
     x = torch.linspace(-3, 3, 14).reshape(1, 2, 7).requires_grad_()
     nn.Sequential(Norm(2, spatial_dims=1), activation(name))(x).square().sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_squashing_function_of_lenet_is_one_at_one():
+    found = activation("scaled_tanh")(torch.tensor([-100.0, -1, 0, 1, 100]))
+    torch.testing.assert_close(found, torch.tensor([-1.7159, -1, 0, 1, 1.7159]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_overwriting_gives_the_same_values_and_gradients(name):
+    x = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)
+    plain, overwriting = (activation(name, inplace=i).double() for i in (False, True))
+    (expected,) = torch.autograd.grad((y := plain(x * 1)).sum(), x)
+    (found,) = torch.autograd.grad((z := overwriting(x * 1)).sum(), x)
+    torch.testing.assert_close(z, y)
+    torch.testing.assert_close(found, expected)
+
+
+def test_slopes_of_prelu_are_learnt_per_channel_if_asked():
+    assert activation("prelu").weight.shape == (1,)
+    assert activation("prelu", channels=4).weight.tolist() == [0.25] * 4
 
 
 def test_unknown_activation_names_the_nearest():

@@ -4,10 +4,16 @@ Every layer takes `spatial_dims` once, and sizes as one integer or one per axis.
 """
 
 from convivo.layers.activation import ACTIVATIONS, activation
-from convivo.layers.convolution import Conv, UpConv
+from convivo.layers.adaptive_pooling import AdaptivePool
+from convivo.layers.convolution import Conv, TrueConv
 from convivo.layers.dropout import Dropout
+from convivo.layers.heads import Sigmoid, Softmax, probabilities
 from convivo.layers.normalization import Norm
-from convivo.layers.pooling import AdaptivePool, GlobalPool, Pool
+from convivo.layers.padding import Pad
+from convivo.layers.pooling import GlobalPool, Pool
+from convivo.layers.resize import ResizeConv
+from convivo.layers.transposed import UpConv
+from convivo.layers.unpooling import Unpool, unpool
 from convivo.layers.upsampling import Upsample
 
 __all__ = [
@@ -17,8 +23,16 @@ __all__ = [
     "Dropout",
     "GlobalPool",
     "Norm",
+    "Pad",
     "Pool",
+    "ResizeConv",
+    "Sigmoid",
+    "Softmax",
+    "TrueConv",
+    "Unpool",
     "UpConv",
     "Upsample",
     "activation",
+    "probabilities",
+    "unpool",
 ]

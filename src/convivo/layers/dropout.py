@@ -1,5 +1,6 @@
 """Dropout, of single values or of whole channels."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,7 +36,8 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.channelwise:
             return F.dropout(x, self.probability, self.training)
-        check_input(x, self.spatial_dims, None, "Dropout")
+        if not torch.compiler.is_compiling():
+            check_input(x, self.spatial_dims, None, "Dropout")
         return DROPOUT_CHANNELS[self.spatial_dims](x, self.probability, self.training)
 
     def extra_repr(self) -> str:

@@ -22,6 +22,12 @@ CONV_TRANSPOSE: dict[int, Kernel] = {
     3: conv_transpose3d,
 }
 MAX_POOL: dict[int, Kernel] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+MAX_POOL_WITH_INDICES: dict[int, Callable[..., tuple[Tensor, Tensor]]] = {
+    1: F.max_pool1d_with_indices,
+    2: F.max_pool2d_with_indices,
+    3: F.max_pool3d_with_indices,
+}
+MAX_UNPOOL: dict[int, Kernel] = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}
 AVG_POOL: dict[int, Kernel] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 ADAPTIVE_MAX: dict[int, Kernel] = {
     1: F.adaptive_max_pool1d,

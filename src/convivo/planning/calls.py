@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from convivo.geometry import Axes, per_axis
-from convivo.planning.reach import Reach, interpolate, repeat, slide, spread
+from convivo.geometry import Axes, Sides, per_axis
+from convivo.layers.windows import Windows
+from convivo.planning.reach import Reach, adapt, interpolate, repeat, slide, spread
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,9 @@ def _adaptive(mark: Mark, out: Tensor, input: Tensor, *rest: object, **more: obj
     before, after = input.shape[2:], out.shape[2:]
     if all(n == 1 for n in after):
         return Mark(mark.reach, whole=True)
-    if any(n % m for n, m in zip(before, after, strict=True)):
-        return UNKNOWN
-    kernel = tuple(n // m for n, m in zip(before, after, strict=True))
-    zeros, ones = (0,) * len(kernel), (1,) * len(kernel)
-    return _slide(mark, kernel, kernel, zeros, ones)
+    if mark.reach is None or mark.whole:
+        return mark
+    return all_known(list(map(adapt, mark.reach, before, after)))
 
 
 def _interpolate(
@@ -138,11 +137,34 @@ def _interpolate(
     **more: object,
 ) -> Mark:
     pairs = list(zip(input.shape[2:], out.shape[2:], strict=True))
-    known = mode in ("nearest", "linear", "bilinear", "trilinear") and not align_corners
+    repeats = mode in ("nearest", "nearest-exact")
+    known = (repeats or mode in ("linear", "bilinear", "trilinear")) and not align_corners
     if mark.reach is None or mark.whole or not known or any(m % n for n, m in pairs):
         return mark if mark.whole else UNKNOWN
-    change = repeat if mode == "nearest" else interpolate
+    change = repeat if repeats else interpolate
     return all_known([change(r, m // n) for r, (n, m) in zip(mark.reach, pairs, strict=True)])
+
+
+def _unpool(
+    mark: Mark,
+    out: Tensor,
+    input: Tensor,
+    indices: Tensor,
+    output_size: Axes,
+    windows: Windows | None = None,
+) -> Mark:
+    """A value may come to any sample of its window, as through a transposed convolution."""
+    if mark.reach is None or mark.whole or windows is None:
+        return mark if mark.whole else UNKNOWN
+    before = tuple(b for b, _ in windows.padding)
+    rows = (windows.kernel, windows.stride, before, windows.dilation)
+    return all_known(list(map(spread, mark.reach, *rows)))
+
+
+def _bed_of_nails(mark: Mark, out: Tensor, input: Tensor, factor: Axes) -> Mark:
+    if mark.reach is None or mark.whole:
+        return mark
+    return all_known([spread(r, 1, f, 0, 1) for r, f in zip(mark.reach, factor, strict=True)])
 
 
 def _crop(mark: Mark, starts: Axes, steps: Axes) -> Mark:
@@ -151,11 +173,20 @@ def _crop(mark: Mark, starts: Axes, steps: Axes) -> Mark:
 
 
 def _pad(
-    mark: Mark, out: Tensor, input: Tensor, pad: Sequence[int], *rest: object, **more: object
+    mark: Mark, out: Tensor, input: Tensor, pad: Sequence, *rest: object, **more: object
 ) -> Mark:
     dims = input.dim() - 2
+    if isinstance(pad[0], tuple):  # our own: a pair (before, after) per axis
+        return _crop(mark, tuple(-before for before, _ in pad), (1,) * dims)
     before = [*pad[::2], *[0] * dims][:dims]  # the last axis comes first
     return _crop(mark, tuple(-n for n in reversed(before)), (1,) * dims)
+
+
+def _fold_back(
+    mark: Mark, out: Tensor, input: Tensor, amounts: Sides, *rest: object, **more: object
+) -> Mark:
+    """The transpose of padding; what is folded back lies at the border, which is left out."""
+    return _crop(mark, tuple(before for before, _ in amounts), (1,) * len(amounts))
 
 
 def _narrow(mark: Mark, out: Tensor, input: Tensor, dim: int, start: int, length: int) -> Mark:
@@ -227,7 +258,8 @@ def _cat(mark: Mark, out: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Ma
 # between these, samples of other positions do not mix (but for normalisations, see the tracker)
 POINTWISE = """
 add iadd radd sub isub rsub mul imul rmul div idiv truediv rtruediv itruediv true_divide multiply
-subtract pow neg abs exp log log1p expm1 sqrt rsqrt square reciprocal clamp clip sin cos sign round
+subtract floordiv mod remainder
+pow neg abs exp log log1p expm1 sqrt rsqrt square reciprocal clamp clip sin cos sign round
 floor ceil where maximum minimum lerp addcmul addcdiv sigmoid tanh relu relu6 leaky_relu elu selu
 celu gelu silu mish softplus softsign hardswish hardsigmoid hardtanh prelu rrelu logsigmoid
 threshold dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout feature_alpha_dropout
@@ -250,6 +282,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),
     "interpolate": _interpolate,
     "pad": _pad,
+    "fold_back": _fold_back,
+    "unpool": _unpool,
+    "bed_of_nails": _bed_of_nails,
     "narrow": _narrow,
     "getitem": _getitem,
     "linear": _linear,

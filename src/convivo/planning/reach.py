@@ -100,6 +100,22 @@ def interpolate(reach: Reach, factor: int) -> Reach | None:
     return _map(reach, reach.period * factor, reach.advance, seen)
 
 
+def adapt(reach: Reach, size: int, count: int) -> Reach | None:
+    """Behind adaptive pooling of S samples to T: o sees floor(o S / T) to ceil((o + 1) S / T) - 1.
+
+    Windows repeat after T / gcd(S, T) of them, times what the period of the grid below asks for.
+    """
+    common = math.gcd(size, count)
+    step, windows = size // common, count // common
+    turns = reach.period // math.gcd(reach.period, step)
+    advance = reach.advance * turns * step // reach.period
+
+    def seen(o: int) -> Iterable[int]:
+        return range(o * step // windows, -(-(o + 1) * step // windows))
+
+    return _map(reach, turns * windows, advance, seen)
+
+
 def join(a: Reach, b: Reach) -> Reach | None:
     """Where two paths meet (sum, concatenation); None where their grids have different steps."""
     period = math.lcm(a.period, b.period)
