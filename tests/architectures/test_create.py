@@ -25,7 +25,7 @@ def test_unknown_option_names_the_nearest():
     ],
 )
 def test_option_of_another_kind_is_refused(name, option, value, kind):
-    with pytest.raises(ConfigError, match=rf"net\.{option}: a value of the kind.*Give a {kind}"):
+    with pytest.raises(ConfigError, match=rf"net\.{option}: a value of the kind.*Give {kind}"):
         create(name, **{option: value})
 
 
@@ -69,3 +69,9 @@ def test_building_on_meta_allocates_nothing():
     with torch.device("meta"):
         net = create("resnet152", spatial_dims=3, num_classes=1000)
     assert all(p.is_meta for p in net.parameters())
+
+
+@pytest.mark.parametrize(("value", "shown"), [("two", "'two'"), (True, "True"), (2.5, "2.5")])
+def test_option_that_counts_takes_whole_numbers_only(value, shown):
+    with pytest.raises(ConfigError, match=rf"net\.levels: .*default, 5; got {shown}\. Give int"):
+        create("unet_2015", levels=value)

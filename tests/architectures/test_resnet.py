@@ -85,19 +85,55 @@ def test_resnet18_computes_what_its_weights_say():
 
 
 @pytest.mark.parametrize(
-    ("stem", "first", "total"), [("published", 16, 32), ("medium", 32, 16), ("small", 64, 8)]
+    ("stem", "grids"),
+    [("published", (32, 16, 8, 4, 2)), ("medium", (32, 16, 8, 4)), ("small", (64, 32, 16, 8))],
 )
-def test_stem_sets_the_resolution_of_the_stages(stem, first, total):
+def test_stem_sets_the_resolution_of_the_features(stem, grids):
     net = create("resnet18", stem=stem, width=0.125)
-    shapes = [f.shape[2:] for f in net.features(torch.zeros(1, 1, 64, 64))]
-    assert shapes == [(first // 2**i,) * 2 for i in range(4)]
-    assert net.total_stride == (total, total)
+    features = net.features(torch.zeros(1, 1, 64, 64))
+    assert [f.shape[2:] for f in features] == [(n, n) for n in grids]
+    assert tuple(f.shape[1] for f in features) == net.feature_channels
+    assert net.feature_strides == tuple((64 // n, 64 // n) for n in grids)
+    assert net.total_stride == net.feature_strides[-1]
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_features_tell_their_channels_and_strides(dims):
+    net = create("resnet50", spatial_dims=dims, width=0.125).eval()
+    size = (64, 32, 96)[:dims]
+    for f, channels, stride in zip(
+        net.features(torch.zeros(1, 1, *size)),
+        net.feature_channels,
+        net.feature_strides,
+        strict=True,
+    ):
+        assert f.shape[1:] == (channels, *(n // s for n, s in zip(size, stride, strict=True)))
+    assert net.feature_channels == (8, 32, 64, 128, 256)
+
+
+def test_first_feature_is_the_stem_before_pooling():
+    net = create("resnet18", width=0.125).eval()
+    x = torch.rand(1, 1, 33, 47)
+    first = net.features(x)[0]
+    assert torch.equal(first, F.relu(net.bn1(net.conv1(x))))
+
+
+def test_stem_without_stride_has_no_resolution_of_its_own():
+    net = create("resnet18", stem_stride=1, width=0.125)
+    assert net.feature_strides == ((1, 1), (2, 2), (4, 4), (8, 8))
+    assert len(net.features(torch.zeros(1, 1, 16, 16))) == 4
 
 
 def test_thick_slices_can_be_spared_by_the_stem():
     net = create("resnet18", spatial_dims=3, stem_stride=(1, 2, 2), width=0.125).eval()
     assert net.total_stride == (8, 32, 32)
-    assert net.features(torch.zeros(1, 1, 8, 32, 32))[0].shape[2:] == (8, 8, 8)
+    grids = [f.shape[2:] for f in net.features(torch.zeros(1, 1, 8, 32, 32))[:2]]
+    assert grids == [(8, 16, 16), (8, 8, 8)]
+
+
+def test_stem_stride_of_zero_is_refused():
+    with pytest.raises(ConfigError, match=r"stem_stride: every stride is at least 1; got \(0, 2"):
+        create("resnet18", stem_stride=(0, 2))
 
 
 def test_plain_network_has_no_projections():

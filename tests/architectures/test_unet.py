@@ -63,7 +63,7 @@ def test_levels_cut_or_continue_the_channels():
         ({"kernels": [3, 3]}, r"net\.kernels: one entry for each of the 3 levels"),
         ({"strides": [2, 2, 2]}, r"net\.strides: the first level works at full resolution"),
         ({"strides": [1, 2, 0]}, r"net\.strides: positive integers"),
-        ({"kernels": 2}, "needs odd kernels"),
+        ({"kernels": 0}, r"net\.kernels: positive integers"),
         ({"upsampling": "linaer"}, "Did you mean 'linear'"),
     ],
 )

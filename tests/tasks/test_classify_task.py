@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from convivo.architectures.create import create
 from convivo.errors import UsageError
 from convivo.tasks import create_task
 from convivo.tasks.classify import Classify
@@ -26,6 +27,26 @@ def test_loss_is_cross_entropy(smoothing):
     task = Classify(classes=("a", "b", "c"), label_smoothing=smoothing)
     loss = task.step(nn.Identity(), torch.tensor(logits), torch.tensor(targets))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_auxiliary_heads_count_by_three_tenths():
+    rows = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(1))
+    targets = torch.tensor([0, 1, 2, 3, 0, 1, 2])
+    task = Classify(classes=("a", "b", "c", "d"), label_smoothing=0.1)
+    main, late, early = (task.step(nn.Identity(), logits, targets) for logits in rows)
+    for kind in (list, tuple):
+        together = task.step(kind, rows, targets)
+        torch.testing.assert_close(together, main + 0.3 * (late + early))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_auxiliary_heads_of_googlenet_learn(dims):
+    torch.manual_seed(0)
+    net = create("googlenet", spatial_dims=dims, in_channels=1, width=0.1, aux=True)
+    images = torch.randn(2, 1, *(16, 24, 16)[:dims])
+    loss = Classify(classes=("a", "b")).step(net, images, torch.tensor([0, 1]))
+    loss.backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters())
 
 
 def test_decoded_rows_sum_to_one_in_float32():

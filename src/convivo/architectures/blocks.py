@@ -1,17 +1,60 @@
 """What the networks share: channels scaled by a width, checks of their input, starting weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from convivo.errors import ShapeError
-from convivo.geometry import Axes
-from convivo.layers import Conv, UpConv
-from convivo.layers.kernels import check_input
+from convivo.errors import ConfigError, ShapeError
+from convivo.geometry import Axes, per_axis
+from convivo.layers import Conv, Pool, UpConv
+from convivo.layers.kernels import check_choice, check_input
 
 WEIGHTED = (Conv, UpConv, nn.Linear)
+# stem -> kernel of its convolution, stride where none is given, max pooling behind it
+STEMS = {"published": (7, 2, True), "medium": (3, 2, False), "small": (3, 1, False)}
+
+
+@dataclass(frozen=True)
+class Stem:
+    """How a network begins: a convolution, and maximum pooling of 3 by the same stride."""
+
+    kernel: int
+    stride: Axes
+    pooled: bool
+
+    @property
+    def total_stride(self) -> Axes:
+        return tuple(s * s if self.pooled else s for s in self.stride)
+
+    @property
+    def is_level(self) -> bool:
+        """The convolution's output has a resolution of its own, finer than what follows."""
+        return self.total_stride != self.stride
+
+    def strides(self, factors: Sequence[int]) -> tuple[Axes, ...]:
+        """Total stride at each resolution, finest first, if the grids behind step by `factors`."""
+        behind = [tuple(f * s for s in self.total_stride) for f in factors]
+        return (self.stride, *behind) if self.is_level else tuple(behind)
+
+
+def plan_stem(stem: str, stem_stride: int | Sequence[int] | None, spatial_dims: int) -> Stem:
+    """A stem by its word, see `STEMS`; `stem_stride` replaces its stride.
+
+    Raises:
+        ConfigError: an unknown word, or a stride below 1.
+        ShapeError: strides for another number of axes.
+    Example:
+        >>> plan_stem("published", (1, 2, 2), 3).total_stride
+        (1, 4, 4)
+    """
+    kernel, default, pooled = STEMS[check_choice(stem, tuple(STEMS), "net.stem")]
+    stride = per_axis(default if stem_stride is None else stem_stride, spatial_dims, "stem_stride")
+    if min(stride) < 1:
+        raise ConfigError("net.stem_stride", "every stride is at least 1", stride, "Give 1 or 2")
+    return Stem(kernel, stride, pooled)
 
 
 def scaled(channels: int, width: float) -> int:
@@ -78,3 +121,24 @@ def initialise(net: nn.Module, draw: Callable[[Tensor, float], object]) -> None:
             draw(layer.weight, fan_in(layer))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+class Features(nn.Sequential):
+    """Layers in a row that answer with the last tensor at each resolution, finest first.
+
+    Shape: (N, C, *S) -> [(N, C_i, *S_i)]: the input of every `Pool`, then the last output.
+    """
+
+    def forward(self, input: Tensor) -> list[Tensor]:
+        x, outputs = input, []
+        for layer in self:
+            if isinstance(layer, Pool):
+                outputs.append(x)
+            x = layer(x)
+        return [*outputs, x]
+
+    def last(self, x: Tensor) -> Tensor:
+        """The last output alone: the tensors before it are not kept alive."""
+        for layer in self:
+            x = layer(x)
+        return x

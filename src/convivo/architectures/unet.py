@@ -4,14 +4,15 @@ Letters: L levels, finest first; *S spatial axes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from convivo.architectures.blocks import check_network_input, initialise, scaled
-from convivo.architectures.unet_plan import MAXIMUM, unet_plan
+from convivo.architectures.initialisation import INITIALISATIONS
+from convivo.architectures.unet_plan import level_channels, unet_plan
 from convivo.errors import ConfigError, ShapeError
 from convivo.geometry import Axes, per_axis, to_multiple
 from convivo.layers import Conv, Norm, Pool, UpConv, Upsample, activation
@@ -109,12 +110,9 @@ class UNet(nn.Module):
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError unless every axis is a multiple of `total_stride`."""
         need = list(to_multiple([max(1, n) for n in size], self.total_stride))
-        if (
-            math.prod(n // s for n, s in zip(need, self.total_stride, strict=True))
-            < self.least_grid
-        ):
-            shortest = need.index(min(need))
-            need[shortest] *= 2
+        bottom = math.prod(n // s for n, s in zip(need, self.total_stride, strict=True))
+        if bottom < self.least_grid:
+            need[need.index(min(need))] *= 2
         if tuple(need) == tuple(size):
             return
         rule = f"every axis must be a multiple of {self.total_stride}"
@@ -158,58 +156,80 @@ def unet(
     downsampling: str = "conv",
     upsampling: str = "transposed",
     deep_supervision: bool = False,
-) -> UNet:
-    """A U-Net with He's starting weights.
+    encoder: str | None = None,
+    encoder_options: Mapping[str, object] | None = None,
+) -> nn.Module:
+    """A U-Net with He's starting weights, a `UNet` or, on an encoder, a `UNetOnEncoder`.
 
     Args:
-        channels: of each level, finest first.
-        levels: keep so many of `channels`, or go on doubling the last one, up to 320.
-        kernels: of each level: one int for all, or per level an int or one int per axis (odd).
+        channels: of each level, finest first; on an encoder, of the decoder's.
+        levels: keep so many of `channels`, or go on doubling the last, up to 320.
+        kernels: of each level: one int for all, or per level an int or one int per axis.
         strides: into each level, the same way; the first level's is 1, one int means all others.
         norm: "instance", "batch", "group" or "none".
         downsampling: "conv" (the level's first convolution strides) or "pool" (maximum).
         upsampling: "transposed" (convolution) or "linear" (interpolation).
         deep_supervision: return a list of logits in training, see `UNet`.
+        encoder: a classifier to go down by, such as "resnet34"; it then decides the levels.
+        encoder_options: the classifier's own, such as {"stem": "small"}.
     Raises:
-        ConfigError: lists of other lengths than the levels, or a value an option cannot take.
+        ConfigError: lists of other lengths than the levels, a value an option cannot take, or an
+            option that has no effect beside an encoder.
     Source: Ronneberger et al. 2015, arXiv:1505.04597; Isensee et al. 2021, arXiv:1809.10486.
     """
-    widths = [scaled(c, width) for c in _channels(channels, levels)]
-    count, ones = len(widths), (1,) * spatial_dims
-    step = [1] + [strides] * (count - 1) if isinstance(strides, int) else strides
-    steps = _per_level(step, count, spatial_dims, "strides")
-    if steps[0] != ones:
-        rule = "the first level works at full resolution, its stride is 1"
-        raise ConfigError("net.strides", rule, steps[0], f"Put {ones} first")
     recipe = Recipe(
         spatial_dims=spatial_dims,
         norm=norm,
         downsampling=check_choice(downsampling, ("conv", "pool"), "net.downsampling"),
         upsampling=check_choice(upsampling, ("transposed", "linear"), "net.upsampling"),
     )
+    if encoder is not None:
+        # imported here, since it stands on this file
+        from convivo.architectures.unet_on_encoder import unet_on_encoder
+
+        _check_free(levels=levels, kernels=kernels, strides=strides, downsampling=downsampling)
+        return unet_on_encoder(
+            encoder,
+            recipe,
+            settings=encoder_options or {},
+            channels=channels,
+            in_channels=in_channels,
+            num_classes=num_classes,
+            width=width,
+            deep_supervision=deep_supervision,
+        )
+    if encoder_options:
+        rule = "they need an encoder"
+        raise ConfigError("net.encoder_options", rule, encoder_options, "Give net.encoder too")
+    widths = [scaled(c, width) for c in level_channels(channels, levels)]
     net = UNet(
         widths,
-        _per_level(kernels, count, spatial_dims, "kernels"),
-        steps,
+        _per_level(kernels, len(widths), spatial_dims, "kernels"),
+        _steps(strides, len(widths), spatial_dims),
         recipe,
         in_channels=in_channels,
         num_classes=num_classes,
         deep_supervision=deep_supervision,
     )
-    initialise(net, lambda weight, fan: nn.init.normal_(weight, std=math.sqrt(2 / fan)))
+    initialise(net, INITIALISATIONS["he_normal"])
     return net
 
 
-def _channels(channels: Sequence[int], levels: int | None) -> list[int]:
-    wanted = len(channels) if levels is None else levels
-    if wanted < 2 or not channels or min(channels) < 1:
-        rule = "at least two levels, each with at least one channel"
-        got = f"channels={tuple(channels)}, levels={levels}"
-        raise ConfigError("net.channels", rule, got, "Give one number per level, finest first")
-    result = list(channels[:wanted])
-    while len(result) < wanted:
-        result.append(max(result[-1], min(2 * result[-1], MAXIMUM)))
-    return result
+def _check_free(**given: object) -> None:
+    defaults = {"levels": None, "kernels": 3, "strides": 2, "downsampling": "conv"}
+    for option, value in given.items():
+        if value != defaults[option]:
+            rule = "the encoder decides this"
+            raise ConfigError(f"net.{option}", rule, repr(value), "Leave out one of the two")
+
+
+def _steps(strides: PerLevel, count: int, spatial_dims: int) -> list[Axes]:
+    given = [1] + [strides] * (count - 1) if isinstance(strides, int) else strides
+    steps, ones = _per_level(given, count, spatial_dims, "strides"), (1,) * spatial_dims
+    if steps[0] != ones:
+        rule = "the first level works at full resolution, its stride is 1"
+        raise ConfigError("net.strides", rule, steps[0], f"Put {ones} first")
+    return steps
 
 
 def _per_level(values: PerLevel, count: int, spatial_dims: int, option: str) -> list[Axes]:

@@ -77,6 +77,26 @@ def unet_plan(
     return {"channels": channels, "kernels": kernels, "strides": strides}
 
 
+def level_channels(channels: Sequence[int], levels: int | None) -> list[int]:
+    """Channels of so many levels: some of `channels`, or the last one goes on doubling up to 320.
+
+    Raises:
+        ConfigError: fewer than two levels, or a level without channels.
+    Example:
+        >>> level_channels((32, 64), 2), level_channels((32, 64), 5)
+        ([32, 64], [32, 64, 128, 256, 320])
+    """
+    wanted = len(channels) if levels is None else levels
+    if wanted < 2 or not channels or min(channels) < 1:
+        rule = "at least two levels, each with at least one channel"
+        got = f"channels={tuple(channels)}, levels={levels}"
+        raise ConfigError("net.channels", rule, got, "Give one number per level, finest first")
+    result = list(channels[:wanted])
+    while len(result) < wanted:
+        result.append(max(result[-1], min(2 * result[-1], MAXIMUM)))
+    return result
+
+
 def _check(size: list[int], spacing: list[float], max_levels: int) -> None:
     if len(size) != len(spacing):
         got = f"patch {tuple(size)}, spacing {tuple(spacing)}"

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from convivo.metrics.beats import beat_metrics, quick_j_kappa
 from convivo.metrics.classification import classification_metrics
 
+# Szegedy et al. 2015, arXiv:1409.4842, section 5
+AUXILIARY_WEIGHT = 0.3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Classify:
@@ -41,10 +44,20 @@ class Classify:
         return "j_kappa" if self.aami else "balanced_accuracy"
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of a batch: images (B, C, *S), targets (B,) int64."""
-        return F.cross_entropy(
-            network(images).float(), targets, label_smoothing=self.label_smoothing
-        )
+        """Cross-entropy of a batch: images (B, C, *S), targets (B,) int64.
+
+        A network with auxiliary heads answers with a list: its main logits, then the heads', whose
+        losses count by `AUXILIARY_WEIGHT` each.
+        """
+        answer = network(images)
+        main, *others = answer if isinstance(answer, list | tuple) else [answer]
+        loss = self._loss(main, targets)
+        for logits in others:
+            loss = loss + AUXILIARY_WEIGHT * self._loss(logits, targets)
+        return loss
+
+    def _loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.float(), targets, label_smoothing=self.label_smoothing)
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, K) logits -> (B, K) softmax probabilities."""
