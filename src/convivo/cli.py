@@ -126,13 +126,15 @@ def plan(
     classes: Annotated[int | None, _option("Number of classes.", "--classes", min=1)] = None,
     layers: Annotated[bool, _option("A row for each layer.", "--layers")] = False,
     precision: Precision = "auto",
+    settings: Settings = None,
+    count: Annotated[Literal["lecture"] | None, _option("The lecture's sum.", "--count")] = None,
 ) -> Answer:
     """Say what a network costs, before a byte of it is allocated."""
     from convivo.verbs.plan import plan as verb
 
     planned = verb(
         data, input=input, net=net, batch=batch, mode=mode, optimizer=optimizer, classes=classes,
-        layers=layers, precision=precision,
+        layers=layers, precision=precision, settings=settings or (), count=count,
     )  # fmt: skip
     return Answer(planned.document(), planned.text)
 
@@ -158,6 +160,9 @@ def train(
     accept: Accept = None,
     resume: Annotated[bool, _option("Go on with the run in --out.", "--resume")] = False,
     plan: Annotated[Path | None, _option("Repeat this plan.json.", "--plan")] = None,
+    init: Annotated[
+        Path | None, _option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
+    ] = None,
     layout: Layout = None,
     subject: Subject = None,
     positive: Positive = None,
@@ -169,8 +174,8 @@ def train(
     run = verb(
         data, out=out, net=net, task=task, ram=ram, time=time, epochs=epochs, seed=seed,
         settings=tuple(settings or ()), config=configuration, device=device, precision=precision,
-        threads=threads, accept=tuple(accept or ()), resume=resume, plan=plan, layout=layout,
-        subject=subject, labels=labels, positive=positive, quiet=context.obj,
+        threads=threads, accept=tuple(accept or ()), resume=resume, plan=plan, init=init,
+        layout=layout, subject=subject, labels=labels, positive=positive, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 
@@ -237,10 +242,7 @@ def nets(
         document = networks()
         rows = [f"{row['name']:<16}{row['year']}  {row['paper']}" for row in document["nets"]]
         return Answer(document, lambda: "\n".join(rows))
-    text = describe(name)
-    document = networks()
-    document["nets"] = [row for row in document["nets"] if row["name"] == name]
-    return Answer(document, lambda: text)
+    return Answer(networks(name), lambda: describe(name))
 
 
 @app.command(epilog=EPILOG)

@@ -10,8 +10,10 @@ from typing import Literal
 
 import numpy as np
 
+from convivo.arrays.mirrored_tiles import mirrored
 from convivo.data.sample import Events
 from convivo.data.store import Store
+from convivo.errors import ShapeError
 
 Sampling = Literal["whole", "window", "patch", "crop"]
 ORDER, PLACE = 1, 2  # streams of randomness, kept apart
@@ -79,6 +81,8 @@ class Batches:
         balance: 0 draws items as often as they occur, 1 every class equally often.
         foreground: share of patches centred on a class other than 0, classes equally often.
         before: share of a window that lies before its moment.
+        margin: for networks that answer less than they see: samples per side of a patch without an
+            answer. What is answered lies in the image; the margin, of labels too, may be mirrored.
     """
 
     def __init__(
@@ -92,9 +96,17 @@ class Batches:
         balance: float = 0.0,
         foreground: float = 0.5,
         before: float = 0.5,
+        margin: tuple[int, ...] | None = None,
     ) -> None:
         self.store, self.size, self.batch, self.sampling = store, tuple(size), batch, sampling
         self.seed, self.foreground, self.before = seed, foreground, before
+        self.margin = margin if margin is not None and sampling == "patch" else None
+        # what a patch is asked about
+        gone = self.margin or (0,) * len(self.size)
+        self.inner = tuple(n - 2 * m for n, m in zip(self.size, gone, strict=True))
+        if min(self.inner) < 1:
+            rule = f"a patch is larger than the network's two margins of {self.margin}"
+            raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
         self.weights = class_weights(np.array([item.label for item in self.items]), balance)
         self._order = lru_cache(maxsize=2)(self._draw_order)
@@ -105,7 +117,7 @@ class Batches:
         if self.sampling != "patch":
             return len(self.items)
         voxels = sum(float(np.prod(image.shape[1:])) for image in self.store.images)
-        return max(len(self.items), round(voxels / float(np.prod(self.size))))
+        return max(len(self.items), round(voxels / float(np.prod(self.inner))))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -157,14 +169,26 @@ class Batches:
         labels = self.store.targets[item.case]
         if not isinstance(labels, np.ndarray):
             raise TypeError("patches are drawn from label maps")
+        if self.margin is not None:
+            return self._mirrored_patch(item.case, labels, self.margin, rng)
         image = pad_to(np.asarray(self.store.images[item.case]), self.size)
         labels = pad_to(labels, self.size)
         starts = self._patch_start(labels, rng)
         place = tuple(slice(a, a + n) for a, n in zip(starts, self.size, strict=True))
         return image[(slice(None), *place)], labels[place]
 
+    def _mirrored_patch(
+        self, case: int, labels: np.ndarray, margin: tuple[int, ...], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image and labels of the whole size; a shorter image lies in the middle of it."""
+        rows = zip(self._patch_start(labels, rng), labels.shape, self.inner, margin, strict=True)
+        starts = [a + min(0, have - want) // 2 - m for a, have, want, m in rows]
+        image = mirrored(np.asarray(self.store.images[case]), starts, self.size)
+        return image, mirrored(labels, starts, self.size)
+
     def _patch_start(self, labels: np.ndarray, rng: np.random.Generator) -> list[int]:
-        spare = [have - want for have, want in zip(labels.shape, self.size, strict=True)]
+        """Where what is asked about begins: a share `foreground` of them around a random class."""
+        spare = [max(0, have - want) for have, want in zip(labels.shape, self.inner, strict=True)]
         if not any(spare):
             return [0] * len(spare)
         if rng.random() < self.foreground:
@@ -172,7 +196,7 @@ class Batches:
             if classes:
                 where = np.argwhere(labels == classes[int(rng.integers(len(classes)))])
                 centre = where[int(rng.integers(len(where)))]
-                starts = zip(centre, self.size, spare, strict=True)
+                starts = zip(centre, self.inner, spare, strict=True)
                 return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
         return [int(rng.integers(0, s + 1)) for s in spare]
 

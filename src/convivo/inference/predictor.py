@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convivo.arrays.mirrored_tiles import covering_tile, predict_mirrored
 from convivo.arrays.tiling import predict_tiled
 from convivo.data.batches import Sampling, window
 from convivo.data.sample import Events
@@ -31,6 +32,8 @@ class Predictor:
         sampling, size, before: how the network was shown its items (see `data.batches.Batches`).
         batch: items per forward pass. overlap: share of a tile that its neighbour sees too.
         multiple: what tile sizes must divide by; smaller images then need less padding.
+        margin: for networks that answer less than they see: samples per side without an answer.
+        step: shifts that such a network follows exactly (see `predict_mirrored`).
         precision: "fp32" or "bf16".
     """
 
@@ -42,6 +45,8 @@ class Predictor:
     batch: int = 64
     overlap: float = 0.5
     multiple: tuple[int, ...] | None = None
+    margin: tuple[int, ...] | None = None
+    step: tuple[int, ...] | None = None
     precision: str = "fp32"
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -79,6 +84,8 @@ class Predictor:
 
         An image of a few tiles' size is one tile: cheaper than overlapping ones, and seamless.
         """
+        if self.margin is not None:
+            return self._mirrored_map(image, self.margin)
         tile = self.size
         if self.multiple is not None:
             whole = to_multiple(image.shape[1:], self.multiple)
@@ -90,6 +97,19 @@ class Predictor:
             overlap=self.overlap,
             batch=self.batch,
             multiple=self.multiple,
+        )
+
+    def _mirrored_map(self, image: np.ndarray, margin: tuple[int, ...]) -> np.ndarray:
+        """The same by a network without padding, which sees the image mirrored at its ends."""
+        step = self.step or (1,) * len(margin)
+        whole = covering_tile(image.shape[1:], self.size, margin, step)
+        return predict_mirrored(
+            np.asarray(image, np.float32),
+            self.run,
+            tile=whole if prod(whole) <= WHOLE_TILES * prod(self.size) else self.size,
+            margin=margin,
+            step=step,
+            batch=self.batch,
         )
 
     def case(self, image: np.ndarray, events: Events | None = None) -> np.ndarray:

@@ -12,26 +12,36 @@ from torch.overrides import TorchFunctionMode
 from convivo.errors import ConvivoError, ShapeError
 
 
-class _CopyOnMeta(TorchFunctionMode):
+class _CopyAs(TorchFunctionMode):
     """Copies tensors that are plain attributes of a module, neither parameters nor buffers."""
+
+    def __init__(self, twin_of: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.twin_of = twin_of
 
     def __torch_function__(
         self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         if getattr(func, "__name__", "") == "__deepcopy__":
             tensor, *_ = args
-            return tensor.detach().to("meta")
+            return self.twin_of(tensor)
         return func(*args, **(kwargs or {}))
+
+
+def copied(net: nn.Module, twin_of: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy of the network that holds `twin_of` each tensor in its place; shared ones stay so."""
+    memo: dict[int, object] = {}
+    for tensor in chain(net.parameters(), net.buffers()):
+        twin = twin_of(tensor)
+        learnt = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(twin, tensor.requires_grad) if learnt else twin
+    with _CopyAs(twin_of):
+        return copy.deepcopy(net, memo)
 
 
 def shadow(net: nn.Module) -> nn.Module:
     """A copy of the network in evaluation mode whose tensors have shapes but no storage."""
-    memo: dict[int, object] = {}
-    for tensor in chain(net.parameters(), net.buffers()):
-        twin = tensor.detach().to("meta")
-        memo[id(tensor)] = nn.Parameter(twin) if isinstance(tensor, nn.Parameter) else twin
-    with _CopyOnMeta():
-        return copy.deepcopy(net, memo).eval()
+    return copied(net, lambda tensor: tensor.detach().to("meta")).eval()
 
 
 def run(twin: nn.Module, shape: Sequence[int]) -> object:

@@ -1,5 +1,6 @@
 """Segmentation: a class for every sample, pixel or voxel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from convivo.arrays.border_weights import border_weights
+from convivo.errors import ShapeError
 from convivo.metrics.segmentation import case_statistics, summarise
 
 
@@ -19,11 +22,18 @@ class Segment:
         classes: names by index, index 0 the background.
         tolerance: of the surface Dice `nsd`, in units of the spacing (median spacing of the data).
         spacing_unit: of the distances.
+        border_weight: w0 of the U-Net's weight map. Above 0 the loss is the paper's: cross-entropy
+            that balances the classes and counts the gaps between touching cells up to w0 more.
+        border_sigma: how far a gap counts, in samples of the finest axis.
+        border_spacing: length of a sample along each axis, against the finest. Default: all alike.
     """
 
     classes: tuple[str, ...]
     tolerance: float = 1.0
     spacing_unit: str = "px"
+    border_weight: float = 0.0
+    border_sigma: float = 5.0
+    border_spacing: Sequence[float] | None = None
     name: ClassVar[str] = "segment"
     output: ClassVar[str] = "map"
 
@@ -41,15 +51,30 @@ class Segment:
         """Loss of a batch: images (B, C, *S), label maps (B, *S) int64.
 
         A list of outputs is deep supervision: each half the weight of the one before it,
-        against the label map thinned to its grid (nearest).
+        against the label map thinned to its grid (nearest). A single output of a smaller grid is
+        that of a network without padding: the label map loses its margin on each side.
         """
         outputs = network(images)
+        maps = [targets, self._weights(targets)] if self.border_weight else [targets]
         if isinstance(outputs, torch.Tensor):
-            return dice_cross_entropy(outputs.float(), targets)
-        losses = [dice_cross_entropy(o.float(), _thinned(targets, o.shape[2:])) for o in outputs]
+            return _loss(outputs.float(), *(cropped(m, outputs.shape[2:]) for m in maps))
+        losses = [_loss(o.float(), *(_thinned(m, o.shape[2:]) for m in maps)) for o in outputs]
         weights = [0.5**level for level in range(len(losses))]
         total = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()
         return total / sum(weights)
+
+    def _weights(self, targets: torch.Tensor) -> torch.Tensor:
+        """(B, *S) label maps -> (B, *S) float32 weights, item by item."""
+        rows = [
+            border_weights(
+                item,
+                w0=self.border_weight,
+                sigma=self.border_sigma,
+                spacing=self.border_spacing,
+            )
+            for item in targets.cpu().numpy()
+        ]
+        return torch.from_numpy(np.stack(rows)).to(targets.device)
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, K, *S) logits -> probabilities."""
@@ -104,12 +129,48 @@ def dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
     return cross_entropy + 1 - dice.mean()
 
 
+def weighted_cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Mean cross-entropy, each position counted by its weight.
+
+    logits (B, K, *S) float32, targets (B, *S) int64, weights (B, *S). Source: Ronneberger et al.
+    2015, eq. 1; divided by the sum of the weights, so that the learning rate is as without them.
+    """
+    losses = F.cross_entropy(logits, targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
+
+
+def cropped(maps: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """The middle of (B, *S) maps, of the size given.
+
+    Raises:
+        ShapeError: the maps are smaller, or there is no middle of that size.
+    """
+    spare = [have - n for have, n in zip(maps.shape[1:], size, strict=True)]
+    if any(n < 0 or n % 2 for n in spare):
+        rule = f"outputs lack equally much on both sides of label maps {tuple(maps.shape[1:])}"
+        remedy = "Use a network that keeps the size, or cuts the same margin off both sides"
+        raise ShapeError("segment", rule, f"size {tuple(size)}", remedy)
+    for axis, (n, have) in enumerate(zip(spare, size, strict=True), 1):
+        maps = maps.narrow(axis, n // 2, have)
+    return maps
+
+
 def quick_dice(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> list[float]:
     """Dice per foreground class by one joint histogram; NaN where a class is in neither."""
     joint = truth.astype(np.int64).ravel() * num_classes + labels.astype(np.int64).ravel()
     table = np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
     both, sizes = np.diag(table), table.sum(0) + table.sum(1)
     return [2 * both[c] / sizes[c] if sizes[c] else float("nan") for c in range(1, num_classes)]
+
+
+def _loss(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    if weights is None:
+        return dice_cross_entropy(logits, targets)
+    return weighted_cross_entropy(logits, targets, weights)
 
 
 def _thinned(targets: torch.Tensor, size: torch.Size) -> torch.Tensor:

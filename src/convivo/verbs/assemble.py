@@ -22,6 +22,7 @@ from convivo.verbs.parts import Parts, build_parts
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network, pick_device
+from convivo.verbs.starting import begin, start_entry, tell_start, with_start
 
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
 
@@ -45,7 +46,7 @@ def fix_parts(
     """
     split = make_split(inspection, seed=wish.train.seed)
     facts = facts_of(inspection, split.train)
-    chosen, reasons = choose(facts, wish)
+    chosen, reasons = choose(facts, with_start(wish, facts))
     where = pick_device(device)
     if given is not None:
         draft = given_plan(given)
@@ -56,6 +57,8 @@ def fix_parts(
         draft, network = draft_plan(
             inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
         )
+    draft |= start_entry(draft, wish.net.pretrained)
+    tell_start(draft, begin(network, draft))
     must_fit(draft, budget)
     bars = partial(_bar, quiet=quiet)
     reading = clock.monotonic()
@@ -70,6 +73,7 @@ def fix_parts(
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:
         fresh = build_network(draft).to(where)
+        begin(fresh, draft)
         parts.state.network.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
     return parts, split, resolved(chosen, draft)
@@ -81,8 +85,10 @@ def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:
     train = {name: plan[name] for name in names}
     seen = plan["preparation"]
     grey = {"mean": list(seen["mean"]), "std": list(seen["std"])} if seen["mean"] else {}
+    start = {"pretrained": plan["init"]["path"]} if plan.get("init") else {}
     return chosen.model_copy(
         update={
+            "net": chosen.net.model_copy(update=start),
             "train": chosen.train.model_copy(update=train),
             "input": chosen.input.model_copy(update=grey),
         }
@@ -99,7 +105,7 @@ def _must_answer(parts: Parts) -> None:
     with torch.inference_mode():
         answer = parts.state.network.eval()(images)
     got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
-    positions = tuple(images.shape[2:]) if parts.task.output == "map" else ()
+    positions = parts.batches.inner if parts.task.output == "map" else ()
     wanted = (len(images), parts.task.outputs, *positions)
     if got != wanted:
         name = type(parts.state.network).__name__
@@ -130,6 +136,8 @@ def parts_again(
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
     network = own if own is not None else build_network(plan)
+    if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
+        begin(network, plan)
     parts = build_parts(
         plan, network, inspection, split,
         device=pick_device(device), progress=partial(_bar, quiet=quiet),

@@ -9,8 +9,9 @@ from math import prod
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.unet import unet_plan
-from convivo.errors import UsageError
+from convivo.errors import ConfigError, UsageError
 from convivo.geometry import to_multiple
+from convivo.verbs.network_needs import encoder_settings, fitting_size
 from convivo.verbs.settings import (
     AugmentSettings,
     InputSettings,
@@ -18,6 +19,7 @@ from convivo.verbs.settings import (
     Settings,
     TrainSettings,
 )
+from convivo.verbs.valid_patch import without_padding
 
 SIGNAL_RATE_HZ = 120.0  # a QRS complex has little above 40 Hz
 EVENT_SECONDS, EVENT_BEFORE = (
@@ -38,9 +40,10 @@ UNET_BASE = {
 }  # bf16 kernels want multiples of 32: 24 channels take four times as long
 PATCH_BATCH = {1: 16, 2: 4, 3: 2}
 # net.width is a factor; from 4 on it is the number of channels of the first stage
-FEWEST_CHANNELS, FIRST_CHANNELS = 4, {"unet": 32, "resnet": 64}
+FEWEST_CHANNELS = 4
 CLASSIFIER_WIDTH = 0.5  # where the network is ours to choose; a named one keeps its published width
 IMBALANCE = 3.0
+BORDER_SIGMA = 5.0  # samples, as published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,9 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     reasons: list[str] = []
     seen = _input(facts, settings.input, reasons)
     net = _net(facts, settings.net, seen, reasons)
+    if net.name == "unet_2015":
+        most = PATCH_SAMPLES[facts.spatial_dims]
+        net, seen = without_padding(net, seen, settings.input.size, most, reasons)
     seen = _fit_size(facts, seen, net, settings.input)
     train = _train(facts, settings.train, reasons)
     augment = _augment(facts, settings.augment, reasons)
@@ -176,7 +182,13 @@ def _net(
         )
     _must_serve(name, facts.task)
     extra = dict(section.model_extra or {})
-    if name == "unet" and not {"channels", "levels", "strides"} & set(extra):
+    if name == "unet" and extra.get("encoder"):
+        stem, why = _stem(min(seen.size or [224]))
+        if "encoder_options" not in extra and (own := encoder_settings(extra["encoder"], stem)):
+            extra |= own
+            reasons.append(why)
+        extra.setdefault("deep_supervision", True)
+    elif name == "unet" and not {"channels", "levels", "strides"} & set(extra):
         plan = unet_plan(
             tuple(seen.size or ()), tuple(seen.spacing or ()) or None,
             base=UNET_BASE[facts.spatial_dims], max_levels=5,
@@ -188,7 +200,7 @@ def _net(
         reasons.append(why)
     width = section.width
     if width is not None and width >= FEWEST_CHANNELS:
-        width /= FIRST_CHANNELS.get(name.rstrip("0123456789"), 1)
+        width /= ARCHITECTURES[name].first_channels if name in ARCHITECTURES else 1
     if width is None:
         width = 1.0 if section.name is not None or name == "unet" else CLASSIFIER_WIDTH
         if width < 1:
@@ -218,15 +230,16 @@ def _stem(side: int) -> tuple[str, str]:
 def _fit_size(
     facts: Facts, seen: InputSettings, net: NetSettings, asked: InputSettings
 ) -> InputSettings:
-    """Patches must be multiples of what the U-Net's levels divide by."""
-    strides = net.options.get("strides")
-    if facts.task != "segment" or asked.size is not None or not strides:
+    """Patches must be multiples of what the network's levels divide by."""
+    if facts.task != "segment" or asked.size is not None:
         return seen
-    total = [1] * facts.spatial_dims
-    for stride in strides:
-        steps = stride if isinstance(stride, list) else [stride] * facts.spatial_dims
-        total = [t * s for t, s in zip(total, steps, strict=True)]
-    return seen.model_copy(update={"size": list(to_multiple(seen.size or [], total))})
+    size = fitting_size(
+        net,
+        list(seen.size or []),
+        channels=len(facts.channel_names) or facts.channels,
+        num_classes=facts.num_classes,
+    )
+    return seen.model_copy(update={"size": size})
 
 
 def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSettings:
@@ -245,7 +258,24 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
         clip=12.0 if segment else 5.0,
         balance=0.5 if uneven else 0.0,
         label_smoothing=0.0,
+        border_sigma=_border_sigma(section, segment),
     )
+
+
+def _border_sigma(section: TrainSettings, segment: bool) -> float | None:
+    """How far the weight map's gaps count, where there is such a map.
+
+    Raises:
+        ConfigError: a setting of the weight map that would have no effect.
+    """
+    if section.border_weight and segment:
+        return section.border_sigma or BORDER_SIGMA
+    if section.border_weight or section.border_sigma is not None:
+        rule = "the weight map needs label maps, and a border_weight above 0"
+        got = f"border_weight={section.border_weight}, border_sigma={section.border_sigma}"
+        remedy = "Leave both out, or set train.border_weight=10 for a segmentation"
+        raise ConfigError("train.border_weight", rule, got, remedy)
+    return None
 
 
 def _batch(facts: Facts) -> int:

@@ -15,6 +15,8 @@ from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network
 
 LOOKED_AT = 300
+# settings of the training that have a place of their own in the plan
+ELSEWHERE = {"epochs", "steps", "precision", "threads", "seed", "border_weight", "border_sigma"}
 
 
 def draft_plan(
@@ -47,7 +49,7 @@ def draft_plan(
             "foreground": seen.foreground,
             "batch": max(16, train.batch or 1) if facts.task == "classify" else train.batch,
         },
-        "train": train.model_dump(exclude={"epochs", "steps", "precision", "threads", "seed"}),
+        "train": train.model_dump(exclude=ELSEWHERE),
         "augment": _augmentation(facts, settings),
         "seed": train.seed,
         "threads": threads,
@@ -102,13 +104,27 @@ def _task_fields(inspection: Inspection, facts: Facts, settings: Settings) -> di
         spacing = facts.spacing or (1.0,) * facts.spatial_dims
         tolerance = sorted(spacing)[len(spacing) // 2]
         unit = facts.spacing_unit if facts.spacing else "px"
-        return {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
+        fields = {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
+        return fields | _border_fields(settings)
     positive = inspection.positive_class
     return {
         "classes": classes,
         "positive": classes.index(positive) if positive in classes else 1,
         "aami": bool(inspection.index.extra.get("aami")),
         "label_smoothing": settings.train.label_smoothing,
+    }
+
+
+def _border_fields(settings: Settings) -> dict[str, Any]:
+    """The weight map's part of the task, where one is asked for."""
+    train, spacing = settings.train, settings.input.spacing
+    if not train.border_weight:
+        return {}
+    steps = [step / min(spacing) for step in spacing] if spacing else None
+    return {
+        "border_weight": train.border_weight,
+        "border_sigma": train.border_sigma,
+        "border_spacing": steps,
     }
 
 

@@ -1,23 +1,40 @@
 """The verb `nets`: which networks there are, and what one of them looks like inside."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import device, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import architecture, create, options
+from convivo.architectures.dcgan import DCGAN
+from convivo.geometry import Axes
 from convivo.layers.kernels import DIMENSIONS
-from convivo.planning.counting import LayerCount, count
+from convivo.planning.flow import flow, without
+from convivo.planning.receptive_field import FieldTracker
+from convivo.verbs.net_tree import draw_tree
+from convivo.verbs.net_valley import draw_valley
+from convivo.verbs.net_words import by, is_quiet, quiet_words
 
-# what follows every convolution would make two lines of three
-QUIET = ("Norm", "ReLU", "LeakyReLU", "Tanh", "Identity", "Dropout")
+DRAWN = 2  # of the three forms
+KEY = "Conv 3x3 /2 g4, 64: kernel 3x3, stride 2, 4 groups, gives 64 channels."
 
 
-def networks() -> dict:
+def networks(name: str | None = None) -> dict:
     """Every network with its parameters in 1D, 2D and 3D, as the contract's JSON document.
 
     `counted` says for which input and classes: those of the published number where there is one.
     Nothing is allocated.
+
+    Args:
+        name: only this one.
+    Raises:
+        UsageError: no network of that name.
     """
-    return {"schema": 1, "nets": [_entry(name) for name in ARCHITECTURES]}
+    names = ARCHITECTURES if name is None else [name]
+    return {"schema": 1, "nets": [_entry(name) for name in names]}
 
 
 def _entry(name: str) -> dict:
@@ -37,10 +54,22 @@ def _entry(name: str) -> dict:
     }
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """Leaves out starting weights, which take time to draw even where nothing is stored."""
+
+    def __torch_function__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def _default(name: str, spatial_dims: int) -> nn.Module:
     """The default form for the setting it is counted in, without weights."""
     entry = architecture(name)
-    with device("meta"):
+    with device("meta"), _WithoutDrawing():
         return create(
             name,
             spatial_dims=spatial_dims,
@@ -55,48 +84,52 @@ def _parameters(net: nn.Module) -> int:
 
 
 def describe(name: str) -> str:
-    """A network in words and layers, for people.
+    """A network in words and as a drawing, for people.
 
     Raises:
         UsageError: no network of that name.
     """
     entry = architecture(name)
-    channels, samples = entry.counted["in_channels"], entry.counted["samples_per_axis"]
-    counts = count(_default(name, 2), (channels, samples, samples))
-    classes = entry.counted["num_classes"]
-    totals = ", ".join(f"{d}D {_parameters(_default(name, d)):,}" for d in DIMENSIONS)
+    nets = {d: _default(name, d) for d in DIMENSIONS}
+    channels, classes = entry.counted["in_channels"], entry.counted["num_classes"]
+    totals = ", ".join(f"{d}D {_parameters(net):,}" for d, net in nets.items())
     lines = [
         f"{name} ({entry.year}): {entry.paper}",
         f"task        {', '.join(entry.tasks)}",
         f"parameters  {totals} (input channels {channels}, classes {classes})",
-        *[f"option      {key}={value!r}" for key, value in options(name).items()],
-        "",
-        f"In 2D, for an input of {channels} x {samples} x {samples}: {counts.macs:,} multiply-"
-        "accumulates,",
-        f"receptive field {_by(counts.receptive_field)}. Normalisations, activations and dropout "
-        "are left out here.",
-        "",
-        *_table([row for row in counts.layers if row.type not in QUIET]),
+        *([f"option      {k}={v!r}" for k, v in options(name).items()] or ["option      none"]),
     ]
+    size = (entry.counted["samples_per_axis"],) * DRAWN
+    for part, module, shape in _parts(nets[DRAWN], (channels, *size)):
+        lines += ["", *_part(part, module, shape)]
     return "\n".join(lines)
 
 
-def _by(sizes: tuple[int, ...] | None) -> str:
-    return "-" if sizes is None else " x ".join(map(str, sizes))
+def _parts(net: nn.Module, shape: Axes) -> list[tuple[str, nn.Module, Axes]]:
+    """Name, module and input shape of what is drawn: the halves of a network that has two."""
+    if isinstance(net, DCGAN):
+        vector = (net.latent,)
+        return [("generator", net.generator, vector), ("discriminator", net.discriminator, shape)]
+    return [("", net, shape)]
 
 
-def _table(rows: list[LayerCount]) -> list[str]:
-    head = ("layer", "type", "output", "parameters", "multiply-acc.", "sees")
-    cells = [head] + [
-        (r.name, r.type, _by(r.output), f"{r.parameters:,}", f"{r.macs:,}", _by(r.receptive_field))
-        for r in rows
-    ]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    numbers = (3, 4)
+def _part(name: str, net: nn.Module, shape: Axes) -> list[str]:
+    """What it costs and sees, and its drawing; all from a single pass."""
+    tracker, outputs = FieldTracker(), []
+    net.register_forward_pre_hook(lambda _, inputs: tracker.start(inputs[0]))
+    net.register_forward_hook(lambda *call: outputs.append(call[2]))
+    with FlopCounterMode(display=False) as flops, tracker:
+        calls = flow(net, shape)
+    drawn, grid = without(calls, is_quiet), shape[1:]
+    lines = draw_valley(drawn, grid) if grid else None
+    field = tracker.field(outputs, grid) if grid else None  # of a vector nothing is seen
+    facts = [f"{flops.get_total_flops() // 2:,} multiply-accumulates"]
+    facts += [f"receptive field {by(field)}"] if field else []
+    inside = quiet_words(calls)
     return [
-        "  ".join(
-            cell.rjust(w) if i in numbers else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
+        f"{name or f'In {DRAWN}D'}, for an input of {by(shape)}: {', '.join(facts)}.",
+        *([f"Not drawn: {inside}."] if inside else []),
+        KEY,
+        "",
+        *(lines or draw_tree(drawn)),
     ]

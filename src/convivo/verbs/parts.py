@@ -17,7 +17,7 @@ from convivo.evaluation.answers import validation_answers
 from convivo.progress import Progress
 from convivo.tasks.task import Task
 from convivo.training.state import State
-from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task
+from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task, margin_of
 
 AUGMENT = 3  # stream of randomness, apart from those of data.batches
 
@@ -101,6 +101,7 @@ def build_parts(
         balance=plan["train"]["balance"],
         foreground=seen["foreground"],
         before=seen["before"],
+        margin=margin_of(network),
     )
     return Parts(
         plan=plan,

@@ -10,14 +10,17 @@ from torch import nn
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import create
+from convivo.config import build, merge
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import make_split
 from convivo.errors import UsageError
+from convivo.layers.kernels import check_choice
 from convivo.planning.document import plan_document
+from convivo.planning.lecture import lecture_count
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.fixing import draft_plan
-from convivo.verbs.settings import NetSettings, Settings, TrainSettings
+from convivo.verbs.settings import NetSettings, Settings
 
 DEFAULT_CLASSES = {"classify": 1000, "segment": 2}
 
@@ -42,6 +45,8 @@ class Plan:
             f"  macs (a batch)    {c['macs']:,}",
             f"  receptive field   {' x '.join(map(str, field)) if field else 'unknown'}",
         ]
+        if "lecture" in c:
+            lines.append(f"  bytes, the lecture's sum: {c['lecture']['formula']}")
         lines += [f"  {reason}" for reason in c.get("reasons", [])]
         rows = c.get("layers") or []
         width = max((len(row["name"]) for row in rows), default=0)
@@ -65,6 +70,8 @@ def plan(
     layers: bool = False,
     precision: str = "auto",
     ram: str | int | None = None,
+    settings: Sequence[str] = (),
+    count: str | None = None,
 ) -> Plan:
     """Count parameters, multiply-accumulates and receptive field; memory is null for the present.
 
@@ -73,11 +80,14 @@ def plan(
         input: (C, *S), as numbers or "C,S1,S2"; gives the number of spatial axes.
         net: a name of `networks()`.
         classes: outputs of the network; default 1000, for segmentation 2.
+        settings: "key=value" overrides of the configuration, such as "net.hidden=[1000]".
+        count: "lecture" adds the lecture's own sum, 4 bytes x (input + weights + biases).
         ram: accepted for the solver that will use it; not used yet.
     Raises:
         UsageError: neither data nor a network with its input. ShapeError: an input it cannot take.
     """
     shape = _shape(input)
+    wish = _wish(settings, net, batch)
     if isinstance(data, nn.Module):
         if shape is None:
             raise UsageError(
@@ -91,14 +101,27 @@ def plan(
             "layers": layers,
             "precision": "fp32" if precision == "auto" else precision,
         }
-        return _for_data(data, net, batch, counting)
+        return _for_data(data, wish, counting)
     else:
-        name, module = net or "", _on_meta(net, shape, classes)
+        name, module = wish.net.name or "", _on_meta(wish.net, shape, classes)
     contents = plan_document(
-        name, module, shape or (), batch or 1, mode=mode, optimizer=optimizer, layers=layers,
+        name, module, shape or (), wish.train.batch or 1,
+        mode=mode, optimizer=optimizer, layers=layers,
         precision="fp32" if precision == "auto" else precision,
     )  # fmt: skip
+    if count is not None:
+        check_choice(count, ("lecture",), "--count")
+        contents["lecture"] = lecture_count(module, shape or ())
     return Plan(contents)
+
+
+def _wish(settings: Sequence[str], net: str | None, batch: int | None) -> Settings:
+    """The configuration asked for; the options of the command win over --set."""
+    wish = build(Settings, merge({}, list(settings)))
+    name = {} if net is None else {"name": net}
+    size = {} if batch is None else {"batch": batch}
+    parts = {"net": wish.net.model_copy(update=name), "train": wish.train.model_copy(update=size)}
+    return wish.model_copy(update=parts)
 
 
 def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
@@ -115,26 +138,25 @@ def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
     return shape
 
 
-def _on_meta(net: str | None, shape: tuple[int, ...] | None, classes: int | None) -> nn.Module:
-    if net is None or shape is None:
+def _on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | None) -> nn.Module:
+    if net.name is None or shape is None:
         rule = "give DATA, or --net with --input"
-        raise UsageError(
-            "plan", rule, f"net={net}, input={shape}", "Try --net resnet18 --input 3,224,224"
-        )
-    entry = ARCHITECTURES.get(net)
+        got = f"net={net.name}, input={shape}"
+        raise UsageError("plan", rule, got, "Try --net resnet18 --input 3,224,224")
+    entry = ARCHITECTURES.get(net.name)
     task = entry.tasks[0] if entry is not None else "classify"
     with torch.device("meta"):
         return create(
-            net, spatial_dims=len(shape) - 1, in_channels=shape[0],
+            net.name, spatial_dims=len(shape) - 1, in_channels=shape[0],
             num_classes=classes or DEFAULT_CLASSES.get(task, 2), input_size=shape[1:],
+            width=net.width or 1.0, **net.options,
         )  # fmt: skip
 
 
-def _for_data(data: object, net: str | None, batch: int | None, counting: dict[str, Any]) -> Plan:
+def _for_data(data: object, wish: Settings, counting: dict[str, Any]) -> Plan:
     inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
-    wish = Settings(net=NetSettings(name=net), train=TrainSettings(batch=batch))
     chosen, reasons = choose(facts, wish)
     draft, network = draft_plan(
         inspection, split, facts, chosen, reasons=reasons, threads=torch.get_num_threads()

@@ -34,11 +34,15 @@ class DataSettings(_Section):
 
 
 class NetSettings(BaseModel):
-    """The network; keys beyond these are the network's own options (`net.hidden=[1000]`)."""
+    """The network; keys beyond these are its options (`net.hidden=[1000]`, `net.init=he_normal`).
+
+    pretrained: a run's folder or a file of weights to start from (`--init`).
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str | None = None
     width: PositiveFloat | None = None
+    pretrained: str | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,7 +70,10 @@ class InputSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """How it is trained. `steps` follows from `epochs` or from the time that there is."""
+    """How it is trained. `steps` follows from `epochs` or from the time that there is.
+
+    border_weight, border_sigma: the weight map of label maps, see `tasks.segment.Segment`.
+    """
 
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -80,6 +87,8 @@ class TrainSettings(_Section):
     validate_every: PositiveInt | None = None
     balance: NonNegativeFloat | None = None
     label_smoothing: NonNegativeFloat | None = None
+    border_weight: NonNegativeFloat | None = None
+    border_sigma: PositiveFloat | None = None
     precision: Precision | None = None
     threads: PositiveInt | None = None
     seed: int = 0

@@ -67,8 +67,16 @@ def build_predictor(
         before=seen["before"],
         batch=1 if seen["mode"] == "patch" and len(seen["size"]) == 3 else seen["batch"],
         multiple=getattr(network, "total_stride", None),
+        margin=margin_of(network),
+        step=getattr(network, "grid_step", None),
         precision=precision,
     )
+
+
+def margin_of(network: nn.Module) -> tuple[int, ...] | None:
+    """Samples per side and axis without an answer, of networks that answer less than they see."""
+    margin = getattr(network, "margin", None)
+    return margin if isinstance(margin, tuple) else None
 
 
 def load_weights(network: nn.Module, path: Path) -> nn.Module:

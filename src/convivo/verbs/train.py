@@ -51,6 +51,7 @@ def train(
     accept: Sequence[str] = (),
     resume: bool = False,
     plan: object = None,
+    init: str | Path | Run | None = None,
     layout: str | None = None,
     subject: str | None = None,
     labels: str | None = None,
@@ -67,6 +68,7 @@ def train(
         epochs: passes over the training data; nothing timed enters the plan then.
         settings: "key=value" overrides of the configuration. config: a TOML file of many.
         plan: a plan.json (or the plan of an earlier run) to repeat exactly.
+        init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
         accept: codes of `error` problems to train in spite of.
     Raises:
         DataError: the data has errors. PlanError: the budget holds no step. UsageError: a bad

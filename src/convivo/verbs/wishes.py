@@ -20,8 +20,10 @@ def settings_of(given: dict[str, Any]) -> Settings:
     where = {"path": str(Path(data).resolve())} if isinstance(data, str | Path) else {}
     accept = {"accept": list(given["accept"])} if given["accept"] else {}
     name = {"name": given["net"]} if isinstance(given["net"], str) else {}
+    if given.get("init") is not None:  # a Run has a path, a path has none
+        name["pretrained"] = str(Path(getattr(given["init"], "path", given["init"])).resolve())
     if isinstance(given["net"], nn.Module):
-        name = {"name": type(given["net"]).__name__}
+        name["name"] = type(given["net"]).__name__
     train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
     if "epochs" in train:  # a schedule taken over from an earlier run's configuration gives way
         train |= {"steps": None, "validate_every": None}
