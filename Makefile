@@ -2,6 +2,7 @@
 #   make demo       the whole job on phantoms in 1D, 2D and 3D; names the reports at the end
 #   make test       the fast tests, within minutes
 #   make test-slow  the tests that take minutes each
+#   make bench      against the peers, in an environment of their own: same outputs, step times
 #   make check      what a change must pass: format, lint, types, import levels, tests, doctests
 #   make clean      removes what make made (runs/ is yours and stays)
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null; \
 	then echo $$p; break; fi; done)
 
-.PHONY: all demo test test-slow check lint doctest clean
+.PHONY: all demo test test-slow check lint doctest bench clean
 
 all: $(STAMP)
 
@@ -50,6 +51,20 @@ check: lint
 	$(MAKE) doctest
 	$(MAKE) test
 
+# The peers stay out of our environment: their requirements are not ours.
+PEERS := bench/.venv
+PEERS_STAMP := $(PEERS)/.installed
+
+$(PEERS_STAMP): pyproject.toml constraints.txt bench/requirements.txt
+	@$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e .
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q --no-deps -r bench/requirements.txt
+	@touch $(PEERS_STAMP)
+
+bench: $(PEERS_STAMP)
+	$(PEERS)/bin/python bench/same_outputs.py --out bench/results/same_outputs.md
+	$(PEERS)/bin/python bench/step_times.py --pairs 30 --out bench/results/step_times.md
+
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
