@@ -187,7 +187,7 @@ def test_one_network_as_json(capsys: Captured) -> None:
 
 def test_nets_for_people(capsys: Captured) -> None:
     assert main(["nets"]) == 0
-    assert re.search(r"^resnet18 +2016 ", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^resnet18 +classify +11\.69 +2016", capsys.readouterr().out, re.MULTILINE)
     assert main(["nets", "lenet5"]) == 0
     assert capsys.readouterr().out.startswith("lenet5 (1998)")
 

@@ -236,12 +236,11 @@ def nets(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A network.")] = None,
 ) -> Answer:
     """List the networks, or describe one."""
-    from convivo.verbs.nets import describe, networks
+    from convivo.verbs.nets import describe, listed, networks
 
     if name is None:
         document = networks()
-        rows = [f"{row['name']:<16}{row['year']}  {row['paper']}" for row in document["nets"]]
-        return Answer(document, lambda: "\n".join(rows))
+        return Answer(document, lambda: listed(document))
     return Answer(networks(name), lambda: describe(name))
 
 

@@ -150,3 +150,17 @@ def test_the_batch_leaves_many_steps_to_an_epoch() -> None:
     large, _ = choose(facts(items=60_000), Settings())
     assert small.train.batch == 8
     assert large.train.batch == 128
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "size"),
+    [("vgg11", None, [32, 32]), ("alexnet", None, [63, 63]), ("resnext50_32x4d", "small", [28, 28])],
+)
+def test_small_images_get_the_size_or_the_first_layer_that_a_named_network_needs(name, stem, size):
+    small = {key: (28, 28) for key in ("shape", "shape_min", "shape_max")}
+    chosen, reasons = choose(facts(**small), Settings(net=NetSettings(name=name)))
+    assert chosen.input.size == size
+    assert chosen.net.options.get("stem") == stem
+    assert any(f"{name} takes no less" in reason for reason in reasons) == (stem is None)
+    asked = Settings(net=NetSettings(name=name), input=InputSettings(size=[28, 28]))
+    assert choose(facts(**small), asked)[0].input.size == [28, 28]

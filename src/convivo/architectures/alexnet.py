@@ -102,6 +102,7 @@ class AlexNet(nn.Module):
         super().__init__()
         dims = towers.spatial_dims
         self.in_channels, self.spatial_dims = in_channels, dims
+        self.least_size: Axes = (LEAST,) * dims
         filters = [towers.channels(c, width) for c in FILTERS[towers.count]]
         hidden = towers.channels(HIDDEN, width)
         self.feature_channels = (filters[0], filters[1], filters[4], filters[4])
@@ -115,7 +116,7 @@ class AlexNet(nn.Module):
 
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError where an axis would not survive three poolings."""
-        check_least(size, (LEAST,) * self.spatial_dims, "alexnet", "to survive three poolings")
+        check_least(size, self.least_size, "alexnet", "to survive three poolings")
 
     def forward(self, x: Tensor) -> Tensor:
         check_network_input(x, self.in_channels, self.spatial_dims, "alexnet", self.check_size)

@@ -152,6 +152,7 @@ class DenseNet(nn.Module):
         super().__init__()
         dims, channels = recipe.spatial_dims, 2 * recipe.growth_rate
         self.in_channels, self.spatial_dims, self.stem = in_channels, dims, stem
+        self.least_size: Axes = tuple(7 * s + 1 for s in stem.total_stride)
         self.features = DenseFeatures()
         add = self.features.add_module
         add("conv0", recipe.conv(in_channels, channels, stem.kernel, stem.stride))
@@ -175,8 +176,7 @@ class DenseNet(nn.Module):
 
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError where an axis cannot be halved three times behind the stem."""
-        least = tuple(7 * s + 1 for s in self.stem.total_stride)
-        check_least(size, least, "densenet", "to have eight behind the stem")
+        check_least(size, self.least_size, "densenet", "to have eight behind the stem")
 
     def forward(self, x: Tensor) -> Tensor:
         check_network_input(x, self.in_channels, self.spatial_dims, "densenet", self.check_size)

@@ -37,7 +37,7 @@ LEVELS = (
 )
 # what the auxiliary heads look at
 HEADED = ("inception4a", "inception4d")
-LEAST = 15  # -> 8 behind conv1 -> 4 -> 2 -> 1 -> 1 behind the poolings
+LEAST = 15  # -> 8 -> 4 -> 2 -> 1 -> 1
 # inputs of these means and deviations per channel are brought to (x - 0.5) / 0.5
 MEANS, DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -137,6 +137,7 @@ class GoogLeNet(nn.Module):
         super().__init__()
         dims, width = recipe.spatial_dims, recipe.width
         self.in_channels, self.spatial_dims = in_channels, dims
+        self.least_size: Axes = (LEAST,) * dims
         first, second = scaled(64, width), scaled(192, width)
         self.transform = Standardise() if transform_input else nn.Identity()
         self.conv1 = recipe.conv(in_channels, first, 7, 2)
@@ -162,7 +163,7 @@ class GoogLeNet(nn.Module):
 
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError where an axis is used up before the last pooling."""
-        check_least(size, (LEAST,) * self.spatial_dims, "googlenet", "to outlast four poolings")
+        check_least(size, self.least_size, "googlenet", "to outlast four poolings")
 
     def _levels(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The last tensor at each resolution, and those that auxiliary heads look at."""
@@ -229,8 +230,7 @@ def googlenet(
     Source: Szegedy et al. 2015, arXiv:1409.4842; Ioffe & Szegedy 2015, arXiv:1502.03167.
     """
     if branch not in (None, 3, 5):
-        rule = "the widest branch has kernel 3 or 5"
-        raise ConfigError("net.branch", rule, branch, "Give 3 or 5")
+        raise ConfigError("net.branch", "the widest branch is 3 or 5", branch, "Give 3 or 5")
     if transform_input and in_channels != 3:
         rule = "transform_input knows three channels, red, green and blue"
         raise ConfigError("net.transform_input", rule, f"in_channels={in_channels}", "Leave it out")

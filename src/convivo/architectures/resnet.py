@@ -144,6 +144,7 @@ class ResNet(nn.Module):
         super().__init__()
         dims, channels = recipe.spatial_dims, [scaled(c, width) for c in (64, 128, 256, 512)]
         self.in_channels, self.spatial_dims, self.stem = in_channels, dims, stem
+        self.least_size: Axes = tuple(s + 1 for s in stem.total_stride)
         self.conv1 = recipe.conv(in_channels, channels[0], stem.kernel, stem.stride)
         self.bn1 = recipe.normalise(channels[0])
         self.relu = activation("relu")
@@ -163,8 +164,7 @@ class ResNet(nn.Module):
 
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError where an axis has no two samples left behind the stem."""
-        least = tuple(s + 1 for s in self.stem.total_stride)
-        check_least(size, least, self.where, "to have two behind the stem")
+        check_least(size, self.least_size, self.where, "to have two behind the stem")
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The last tensor at each resolution: of the stem if it pools, and of the four stages."""

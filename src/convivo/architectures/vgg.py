@@ -81,6 +81,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels, self.spatial_dims = in_channels, spatial_dims
+        self.least_size: Axes = (LEAST,) * spatial_dims
         self.head = check_choice(head, HEADS, "net.head")
         channels = [scaled(c, width) for c in CHANNELS]
         self.feature_channels = (*channels, channels[-1])
@@ -102,7 +103,7 @@ class VGG(nn.Module):
 
     def check_size(self, size: Axes) -> None:
         """Raises ShapeError where an axis would not survive five poolings."""
-        check_least(size, (LEAST,) * self.spatial_dims, "vgg", "to survive five poolings")
+        check_least(size, self.least_size, "vgg", "to survive five poolings")
 
     def published_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The published weights without those of linear layers that this form does not have."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from math import prod
 
 from convivo.architectures import ARCHITECTURES
+from convivo.architectures.create import options
 from convivo.architectures.unet import unet_plan
 from convivo.errors import ConfigError, UsageError
 from convivo.geometry import to_multiple
-from convivo.verbs.network_needs import encoder_settings, fitting_size
+from convivo.verbs.network_needs import encoder_settings, fitting_size, sized_by_input
 from convivo.verbs.settings import (
     AugmentSettings,
     InputSettings,
@@ -86,7 +87,7 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     if net.name == "unet_2015":
         most = PATCH_SAMPLES[facts.spatial_dims]
         net, seen = without_padding(net, seen, settings.input.size, most, reasons)
-    seen = _fit_size(facts, seen, net, settings.input)
+    seen = _fit_size(facts, seen, net, settings.input, reasons)
     train = _train(facts, settings.train, reasons)
     augment = _augment(facts, settings.augment, reasons)
     parts = {"input": seen, "net": net, "train": train, "augment": augment}
@@ -195,7 +196,7 @@ def _net(
         )  # fmt: skip
         extra |= {k: [list(v) if isinstance(v, tuple) else v for v in plan[k]] for k in plan}
         extra.setdefault("deep_supervision", True)
-    if name.startswith("resnet") and "stem" not in extra:
+    if name in ARCHITECTURES and "stem" in options(name) and "stem" not in extra:
         extra["stem"], why = _stem(min(seen.size or [224]))
         reasons.append(why)
     width = section.width
@@ -228,10 +229,14 @@ def _stem(side: int) -> tuple[str, str]:
 
 
 def _fit_size(
-    facts: Facts, seen: InputSettings, net: NetSettings, asked: InputSettings
+    facts: Facts,
+    seen: InputSettings,
+    net: NetSettings,
+    asked: InputSettings,
+    reasons: list[str],
 ) -> InputSettings:
-    """Patches must be multiples of what the network's levels divide by."""
-    if facts.task != "segment" or asked.size is not None:
+    """The network's least size, and multiples of what its levels divide by."""
+    if asked.size is not None or (net.name and sized_by_input(net.name)):
         return seen
     size = fitting_size(
         net,
@@ -239,6 +244,8 @@ def _fit_size(
         channels=len(facts.channel_names) or facts.channels,
         num_classes=facts.num_classes,
     )
+    if facts.task != "segment" and size != list(seen.size or []):
+        reasons.append(f"resampled to {_by(size)}: {net.name} takes no less")
     return seen.model_copy(update={"size": size})
 
 

@@ -83,6 +83,17 @@ def _parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
+def listed(document: dict) -> str:
+    """The networks as a table for people: parameters in 2D, in millions."""
+    head = f"{'network':<18}{'task':<13}{'2D, million':>11}  year  paper"
+    rows = [
+        f"{row['name']:<18}{row['tasks'][0]:<13}{row['parameters']['2'] / 1e6:>11.2f}"
+        f"  {row['year']}  {row['paper']}"
+        for row in document["nets"]
+    ]
+    return "\n".join([head, *rows])
+
+
 def describe(name: str) -> str:
     """A network in words and as a drawing, for people.
 

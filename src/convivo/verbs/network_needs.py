@@ -15,7 +15,8 @@ def fitting_size(
 ) -> list[int]:
     """The smallest size, not below `size`, that the network takes: its multiples, its least size.
 
-    The network is built without its weights and asked. One that is not ours says nothing.
+    Networks that classify have no multiples. The network is built without its weights and asked.
+    One that is not ours says nothing.
 
     Raises:
         ConfigError: an option that the network does not have.
@@ -34,7 +35,14 @@ def fitting_size(
     ones = (1,) * len(size)
     least = getattr(built, "least_size", ones)
     enough = [max(n, m) for n, m in zip(size, least, strict=True)]
+    if "segment" not in ARCHITECTURES[net.name].tasks:
+        return enough  # what averages its last grid takes any size
     return list(to_multiple(enough, getattr(built, "total_stride", ones)))
+
+
+def sized_by_input(name: str) -> bool:
+    """Whether one of our networks is built for a size, and cannot say which it would like."""
+    return name in ARCHITECTURES and ARCHITECTURES[name].needs_input_size
 
 
 def encoder_settings(encoder: object, stem: str) -> dict[str, Any]:
