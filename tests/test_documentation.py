@@ -1,6 +1,8 @@
 """What the reference says is what the program knows."""
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 COMMANDS_PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
 DATA_PAGE = (ROOT / "docs" / "reference" / "data.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CLAIMS = {
+    path.stem: path
+    for path in sorted((ROOT / "docs" / "claims").glob("*.py"))
+    if path.stem not in ("figure", "fitting")
+}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -49,3 +56,37 @@ def test_the_words_that_name_a_disease_are_in_the_reference() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_claim_of_the_lecture_has_an_experiment() -> None:
+    assert len(CLAIMS) == 8
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_is_a_short_script_a_figure_and_a_section(name: str) -> None:
+    folder = CLAIMS[name].parent
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert len(CLAIMS[name].read_text(encoding="utf-8").splitlines()) < 100
+    assert (folder / f"{name}.svg").stat().st_size < 100_000
+    assert f"]({name}.svg)" in page
+    assert f"python docs/claims/{name}.py" in page
+    table = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", page, re.S)
+    assert table
+    assert table[1].count("\n") > 1
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_can_be_measured_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n<!-- {name} -->\nold\n<!-- end -->\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", [name, "--quick", "--out", str(tmp_path)])
+    monkeypatch.syspath_prepend(CLAIMS[name].parent)
+    runpy.run_path(str(CLAIMS[name]), run_name="__main__")
+    table = capsys.readouterr().out
+    assert page.read_text(encoding="utf-8") == (
+        f"before\n<!-- {name} -->\n{table}<!-- end -->\nafter\n"
+    )
+    assert "<text" in (tmp_path / f"{name}.svg").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from convivo.layers.heads import Sigmoid, Softmax, probabilities
 from convivo.layers.normalization import Norm
 from convivo.layers.padding import Pad
 from convivo.layers.pooling import GlobalPool, Pool
+from convivo.layers.presets import PRESETS, preset
 from convivo.layers.resize import ResizeConv
 from convivo.layers.transposed import UpConv
 from convivo.layers.unpooling import Unpool, unpool
@@ -18,6 +19,7 @@ from convivo.layers.upsampling import Upsample
 
 __all__ = [
     "ACTIVATIONS",
+    "PRESETS",
     "AdaptivePool",
     "Conv",
     "Dropout",
@@ -33,6 +35,7 @@ __all__ = [
     "UpConv",
     "Upsample",
     "activation",
+    "preset",
     "probabilities",
     "unpool",
 ]
