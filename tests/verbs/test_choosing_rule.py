@@ -154,7 +154,11 @@ def test_the_batch_leaves_many_steps_to_an_epoch() -> None:
 
 @pytest.mark.parametrize(
     ("name", "stem", "size"),
-    [("vgg11", None, [32, 32]), ("alexnet", None, [63, 63]), ("resnext50_32x4d", "small", [28, 28])],
+    [
+        ("vgg11", None, [32, 32]),
+        ("alexnet", None, [63, 63]),
+        ("resnext50_32x4d", "small", [28, 28]),
+    ],
 )
 def test_small_images_get_the_size_or_the_first_layer_that_a_named_network_needs(name, stem, size):
     small = {key: (28, 28) for key in ("shape", "shape_min", "shape_max")}
