@@ -60,6 +60,7 @@ Labels = Annotated[
 Positive = Annotated[str | None, _option("Of two classes, the one to find.", "--positive")]
 Net = Annotated[str | None, _option("Network (`convivo nets`); else chosen.", "--net")]
 Ram = Annotated[str | None, _budget("Memory to stay within.", "--ram", config.size, "8G")]
+Vram = Annotated[str | None, _budget("Memory of the accelerator.", "--vram", config.size, "24G")]
 Time = Annotated[str | None, _budget("Wall clock to end within.", "--time", config.duration, "20m")]
 Epochs = Annotated[int | None, _option("Passes over the training data.", "--epochs", min=1)]
 Out = Annotated[Path, _option("Folder to write to.", "--out")]
@@ -126,17 +127,22 @@ def plan(
     classes: Annotated[int | None, _option("Number of classes.", "--classes", min=1)] = None,
     layers: Annotated[bool, _option("A row for each layer.", "--layers")] = False,
     precision: Precision = "auto",
+    ram: Ram = None,
+    vram: Vram = None,
     settings: Settings = None,
     count: Annotated[Literal["lecture"] | None, _option("The lecture's sum.", "--count")] = None,
+    ranks: Annotated[int | None, _option("Processes that share the training.", "--ranks")] = None,
+    strategy: Annotated[str | None, _option("How: ddp or fsdp.", "--strategy")] = None,
 ) -> Answer:
     """Say what a network costs, before a byte of it is allocated."""
     from convivo.verbs.plan import plan as verb
 
     planned = verb(
         data, input=input, net=net, batch=batch, mode=mode, optimizer=optimizer, classes=classes,
-        layers=layers, precision=precision, settings=settings or (), count=count,
+        layers=layers, precision=precision, ram=ram, vram=vram, settings=settings or (),
+        count=count, ranks=ranks, strategy=strategy,
     )  # fmt: skip
-    return Answer(planned.document(), planned.text)
+    return Answer(planned.document(), planned.text, int(planned.document()["fits"] is False))
 
 
 @app.command(epilog=EPILOG)
@@ -242,6 +248,18 @@ def nets(
         document = networks()
         return Answer(document, lambda: listed(document))
     return Answer(networks(name), lambda: describe(name))
+
+
+@app.command(epilog=EPILOG)
+def doctor(
+    context: typer.Context,
+    quick: Annotated[bool, _option("Look, but measure nothing.", "--quick")] = False,
+) -> Answer:
+    """Look at this machine, and measure its memory and speed for later plans."""
+    from convivo.verbs.doctor import doctor as verb
+
+    found = verb(quick=quick, quiet=context.obj)
+    return Answer(found.document(), found.text)
 
 
 @app.command(epilog=EPILOG)

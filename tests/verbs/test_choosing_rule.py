@@ -161,7 +161,7 @@ def test_the_batch_leaves_many_steps_to_an_epoch() -> None:
     ],
 )
 def test_small_images_get_the_size_or_the_first_layer_that_a_named_network_needs(name, stem, size):
-    small = {key: (28, 28) for key in ("shape", "shape_min", "shape_max")}
+    small = dict.fromkeys(("shape", "shape_min", "shape_max"), (28, 28))
     chosen, reasons = choose(facts(**small), Settings(net=NetSettings(name=name)))
     assert chosen.input.size == size
     assert chosen.net.options.get("stem") == stem

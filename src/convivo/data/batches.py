@@ -4,8 +4,10 @@ Randomness is a function of (seed, step) or (seed, epoch) alone, so a run can re
 step and draw the same batches. Letters: B items of a batch, C channels, *S spatial axes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -199,6 +201,17 @@ class Batches:
                 starts = zip(centre, self.inner, spare, strict=True)
                 return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
         return [int(rng.integers(0, s + 1)) for s in spare]
+
+
+def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:
+    """Bytes of a batch while it is drawn: its images, and its targets in two formats.
+
+    Args:
+        batch, channels, size: B, C and *S of the batch.
+        maps: targets are label maps (B, *S), else classes.
+    """
+    places = batch * prod(size)
+    return 4 * channels * places + 9 * (places if maps else batch)
 
 
 def class_weights(labels: np.ndarray, balance: float) -> np.ndarray | None:

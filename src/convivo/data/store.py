@@ -6,6 +6,7 @@ Letters: N cases, C channels, *S spatial axes.
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -112,6 +113,35 @@ def build_store(
     return Store(
         ids=names, units=tuple(units), images=packed, targets=targets, placements=placements
     )
+
+
+def cost(
+    shapes: Iterable[Sequence[int]], *, maps: bool, half_beyond: int = HALF_BEYOND_BYTES
+) -> int:
+    """Bytes that a store of prepared images of these shapes (C, *S) holds.
+
+    Args:
+        maps: a label map beside each, of at most 256 classes.
+        half_beyond: as in `build_store`.
+    Example:
+        >>> cost([(3, 10, 10)] * 2, maps=True)
+        2600
+    """
+    images, labels = _sizes(shapes)
+    half = images > half_beyond
+    return images // (2 if half else 1) + (labels if maps else 0)
+
+
+def building_cost(shapes: Iterable[Sequence[int]], *, half_beyond: int = HALF_BEYOND_BYTES) -> int:
+    """Bytes beyond `cost` while it is built: float32 images until all are there."""
+    images, _ = _sizes(shapes)
+    return images // 2 if images > half_beyond else 0
+
+
+def _sizes(shapes: Iterable[Sequence[int]]) -> tuple[int, int]:
+    """Bytes of float32 images and of uint8 label maps."""
+    rows = [(prod(shape), prod(shape[1:])) for shape in shapes]
+    return 4 * sum(n for n, _ in rows), sum(n for _, n in rows)
 
 
 def _packed(images: list[np.ndarray], half_beyond: int) -> np.ndarray | list[np.ndarray]:

@@ -5,7 +5,7 @@ Letters: C channels, *S spatial axes, K classes, n items.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 import torch
@@ -111,6 +111,21 @@ class Predictor:
             step=step,
             batch=self.batch,
         )
+
+    def cost(self, shape: Sequence[int]) -> int:
+        """Bytes beside the network's own that the map of an image (C, *S) takes.
+
+        The image, the blended answer, and the tiles of a forward pass with theirs.
+        """
+        size = tuple(shape[1:])
+        whole = size if self.multiple is None else to_multiple(size, self.multiple)
+        tile = whole if prod(whole) <= WHOLE_TILES * prod(self.size) else self.size
+        channels, outputs, part = shape[0], self.task.outputs, prod(tile)
+        tiles = prod(max(1, ceil(2 * n / t) - 1) for n, t in zip(size, tile, strict=True))
+        several = min(self.batch, tiles)
+        fixed = (channels + outputs) * max(prod(size), part)
+        shares = 24 * sum(size)  # of the tiles, along each axis, in double precision
+        return 4 * (fixed + part * (several * (channels + outputs) + outputs + 3)) + shares
 
     def case(self, image: np.ndarray, events: Events | None = None) -> np.ndarray:
         """The answer to one case: (K, *S) for a map, (n, K) rows otherwise."""

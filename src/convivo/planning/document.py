@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from convivo.planning.counting import count
+from convivo.architectures import ARCHITECTURES
+from convivo.planning.counting import LayerCount, count
+from convivo.planning.events import Holding
+from convivo.planning.ledger import Ledger, ledger
+from convivo.planning.overhead import Process, process
+from convivo.planning.ranks import check_ranks, per_rank
+from convivo.planning.rehearsal import rehearse
+from convivo.planning.step import Loss
+from convivo.planning.step_time import step_seconds
 
 MEMORY = (
     "parameters",
@@ -30,6 +38,10 @@ def plan_document(
     precision: str = "fp32",
     optimizer: str = "adamw",
     layers: bool = False,
+    loss: Loss | None = None,
+    memory: bool = True,
+    ranks: int | None = None,
+    strategy: str | None = None,
 ) -> dict:
     """What a network costs, as plain JSON values.
 
@@ -40,13 +52,31 @@ def plan_document(
         batch: items of one step.
         mode: "train" or "infer"; `macs` are those of one forward pass in either.
         precision: "fp32", "bf16" or "fp16".
-        optimizer: recorded; its memory is not computed yet.
-        layers: add a row for each layer.
+        optimizer: "sgd", "momentum", "adam" or "adamw".
+        layers: add a row for each layer; `outputs` are the bytes that its forward pass leaves for
+            the backward pass or the next layers, and `formula` the sum behind them.
+        loss: (network, images, targets) -> loss; default: what the network's task usually has.
+        memory: trace a step; without it memory is null, and so are seconds and layers' outputs.
+        ranks, strategy: how many share the training and how, "ddp" or "fsdp"; then memory and the
+            peak are those of one rank, `batch` its share.
     Raises:
         ShapeError: the network does not take that input.
+        PlanError: memory cannot be told, since an operation needs the values.
+        UsageError: an unknown mode, optimizer or strategy, or one of ranks and strategy alone.
     """
+    check_ranks(ranks, strategy)
     counts = count(net, input, batch)
     field = counts.receptive_field
+    held = whole = seconds = None
+    if memory:
+        entry = ARCHITECTURES.get(net_name)
+        task = None if entry is None else entry.tasks[0]
+        words = {"mode": mode, "precision": precision, "optimizer": optimizer, "task": task}
+        traced = rehearse(net, input, batch, loss=loss, **words)
+        if ranks is not None and strategy is not None:
+            traced = per_rank(traced, net, ranks=ranks, strategy=strategy)
+        seconds = step_seconds(net, input, batch, loss=loss, **words)
+        held, whole = ledger(traced), process(traced, train=mode == "train")
     document: dict[str, object] = {
         "schema": 1,
         "net": net_name,
@@ -58,17 +88,36 @@ def plan_document(
         "parameters": counts.parameters,
         "macs": counts.macs,
         "receptive_field": None if field is None else list(field),
-        "memory": dict.fromkeys(MEMORY),
-        "peak_at": None,
-        "seconds_per_step": None,
+        "memory": _memory(held, whole),
+        "peak_at": None if held is None else held.peak_at,
+        "seconds_per_step": seconds,
         "fits": None,
         "solution": None,
     }
+    if ranks is not None:
+        document |= {"ranks": ranks, "strategy": strategy}
     if layers:
-        document["layers"] = [_row(layer.document(), precision) for layer in counts.layers]
+        document["layers"] = [_row(layer, held) for layer in counts.layers]
     return document
 
 
-def _row(row: dict, precision: str) -> dict:
-    """Bytes were counted in float32; under autocast they depend on the operation."""
-    return row if precision == "fp32" else row | {"outputs": None}
+def _memory(held: Ledger | None, whole: Process | None) -> dict[str, int | None]:
+    empty: dict[str, int | None] = dict.fromkeys(MEMORY)
+    if held is None or whole is None:
+        return empty
+    tensors = held.memory | {"tensors_peak": held.tensors_peak}
+    around = {"process_peak": whole.peak, "process_bound": whole.bound}
+    return empty | tensors | {"overhead": whole.overhead} | around
+
+
+def _row(layer: LayerCount, held: Ledger | None) -> dict:
+    if held is None:
+        return layer.document() | {"outputs": None}
+    found = held.outputs.get(layer.name, ())
+    own = {"outputs": sum(h.bytes for h in found), "formula": _formula(found)}
+    return layer.document() | own
+
+
+def _formula(holdings: Sequence[Holding]) -> str | None:
+    """Equal results of a layer that is used again stand there as often as it is."""
+    return "; ".join(holding.formula for holding in holdings) or None

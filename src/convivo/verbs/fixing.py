@@ -8,11 +8,12 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
+from convivo.errors import PlanError
 from convivo.planning.document import plan_document
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import grey_statistics, spread
-from convivo.verbs.settings import Settings
-from convivo.verbs.setup import build_network
+from convivo.verbs.settings import Settings, TrainSettings
+from convivo.verbs.setup import build_network, build_task
 
 LOOKED_AT = 300
 # settings of the training that have a place of their own in the plan
@@ -58,16 +59,31 @@ def draft_plan(
         "batch": train.batch,
     }
     built = network if network is not None else build_network(plan)
-    counted = plan_document(
-        plan["network"]["name"],
-        built,
-        (preparation.channels, *(seen.size or [])),
-        batch=train.batch or 1,
-        mode="train",
-        precision="fp32",
-        optimizer=train.optimizer or "adamw",
-    )
-    return counted | plan, built
+    shape = (preparation.channels, *(seen.size or []))
+    return _counted(plan, built, shape, train) | plan, built
+
+
+def _counted(
+    plan: dict[str, Any], network: nn.Module, shape: tuple[int, ...], train: TrainSettings
+) -> dict[str, Any]:
+    """What a step costs; of a network that cannot be traced all but its memory."""
+    # our "sgd" has momentum; a weight map would be computed from labels, which a trace has not
+    optimizer = {"sgd": "momentum"}.get(train.optimizer or "", "adamw")
+    weighted = plan["task_fields"].get("border_weight")
+    asked: dict[str, Any] = {
+        "batch": train.batch or 1,
+        "optimizer": optimizer,
+        "loss": None if weighted else build_task(plan).step,
+    }
+    name = plan["network"]["name"]
+    try:
+        counted = plan_document(name, network, shape, **asked)
+    except PlanError as error:
+        plan["reasons"].append(f"memory is not planned: {error}")
+        counted = plan_document(name, network, shape, **asked, memory=False)
+    if train.epochs is not None:  # then nothing that was ever timed enters a plan
+        counted["seconds_per_step"] = None
+    return counted
 
 
 def _preparation(

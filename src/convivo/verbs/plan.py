@@ -17,10 +17,16 @@ from convivo.errors import UsageError
 from convivo.layers.kernels import check_choice
 from convivo.planning.document import plan_document
 from convivo.planning.lecture import lecture_count
+from convivo.planning.ranks import check_ranks
+from convivo.planning.step import Loss
+from convivo.tasks import TASKS, create_task
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.fixing import draft_plan
+from convivo.verbs.memory_words import memory_words
 from convivo.verbs.settings import NetSettings, Settings
+from convivo.verbs.setup import build_task
+from convivo.verbs.within import Ask, Limits, ask_for, fitted, limits_of, with_setting, words
 
 DEFAULT_CLASSES = {"classify": 1000, "segment": 2}
 
@@ -45,9 +51,13 @@ class Plan:
             f"  macs (a batch)    {c['macs']:,}",
             f"  receptive field   {' x '.join(map(str, field)) if field else 'unknown'}",
         ]
+        if "ranks" in c:
+            lines.append(f"  memory of a rank, of {c['ranks']} ({c['strategy']})")
         if "lecture" in c:
             lines.append(f"  bytes, the lecture's sum: {c['lecture']['formula']}")
+        lines += memory_words(c)
         lines += [f"  {reason}" for reason in c.get("reasons", [])]
+        lines += words(c)
         rows = c.get("layers") or []
         width = max((len(row["name"]) for row in rows), default=0)
         lines += [
@@ -70,10 +80,13 @@ def plan(
     layers: bool = False,
     precision: str = "auto",
     ram: str | int | None = None,
+    vram: str | int | None = None,
     settings: Sequence[str] = (),
     count: str | None = None,
+    ranks: int | None = None,
+    strategy: str | None = None,
 ) -> Plan:
-    """Count parameters, multiply-accumulates and receptive field; memory is null for the present.
+    """Count parameters, multiply-accumulates, the receptive field and memory.
 
     Args:
         data: a path or inspection (then network and input are chosen from it), or your own module.
@@ -82,12 +95,19 @@ def plan(
         classes: outputs of the network; default 1000, for segmentation 2.
         settings: "key=value" overrides of the configuration, such as "net.hidden=[1000]".
         count: "lecture" adds the lecture's own sum, 4 bytes x (input + weights + biases).
-        ram: accepted for the solver that will use it; not used yet.
+        ram, vram: solve for the largest batch (and patch) whose training or prediction stays
+            within this memory of the process, of the accelerator, such as "8G"; with `batch` ask
+            whether that fits.
+        ranks, strategy: memory of each rank where so many share the training, by "ddp" or "fsdp";
+            the batch is one rank's. Not together with a limit of memory, which is one process's.
     Raises:
         UsageError: neither data nor a network with its input. ShapeError: an input it cannot take.
+        PlanError: not even the smallest setting fits the memory.
     """
     shape = _shape(input)
     wish = _wish(settings, net, batch)
+    limits = limits_of(ram, vram)
+    shared = _shared(ranks, strategy, limited=bool(limits))
     if isinstance(data, nn.Module):
         if shape is None:
             raise UsageError(
@@ -99,16 +119,24 @@ def plan(
             "mode": mode,
             "optimizer": optimizer,
             "layers": layers,
-            "precision": "fp32" if precision == "auto" else precision,
+            "precision": precision,
+            **shared,
         }
-        return _for_data(data, wish, counting)
+        return _for_data(data, wish, counting, limits)
     else:
         name, module = wish.net.name or "", _on_meta(wish.net, shape, classes)
-    contents = plan_document(
-        name, module, shape or (), wish.train.batch or 1,
-        mode=mode, optimizer=optimizer, layers=layers,
-        precision="fp32" if precision == "auto" else precision,
+    ask = Ask(
+        mode=mode, optimizer=optimizer, precision=precision, batch=wish.train.batch,
+        task=ARCHITECTURES[name].tasks[0] if name in ARCHITECTURES else None,
+        loss=_loss(name, classes),
     )  # fmt: skip
+    channels, *size = shape or (1,)
+    seen, answer = fitted(module, (channels, *size), ask, limits)
+    contents = plan_document(
+        name, module, (channels, *seen.patch), seen.batch,
+        mode=mode, optimizer=optimizer, layers=layers, precision=seen.precision, loss=ask.loss,
+        **shared,
+    ) | answer  # fmt: skip
     if count is not None:
         check_choice(count, ("lecture",), "--count")
         contents["lecture"] = lecture_count(module, shape or ())
@@ -122,6 +150,17 @@ def _wish(settings: Sequence[str], net: str | None, batch: int | None) -> Settin
     size = {} if batch is None else {"batch": batch}
     parts = {"net": wish.net.model_copy(update=name), "train": wish.train.model_copy(update=size)}
     return wish.model_copy(update=parts)
+
+
+def _shared(ranks: int | None, strategy: str | None, *, limited: bool) -> dict[str, Any]:
+    check_ranks(ranks, strategy)
+    if ranks is None:
+        return {}
+    if limited:
+        rule = "memory is solved for where one process trains alone"
+        remedy = "Leave out --ram and --vram, and look at the memory of a rank"
+        raise UsageError("--ranks", rule, f"{ranks} ranks", remedy)
+    return {"ranks": ranks, "strategy": strategy}
 
 
 def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
@@ -153,15 +192,34 @@ def _on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | Non
         )  # fmt: skip
 
 
-def _for_data(data: object, wish: Settings, counting: dict[str, Any]) -> Plan:
+def _loss(name: str, classes: int | None) -> Loss | None:
+    """That of the task which the network is for; None where it is not ours, or serves no task."""
+    entry = ARCHITECTURES.get(name)
+    task = "" if entry is None else entry.tasks[0]
+    if task not in TASKS:
+        return None
+    return create_task(task, classes=("",) * (classes or DEFAULT_CLASSES[task])).step
+
+
+def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Limits) -> Plan:
     inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
     chosen, reasons = choose(facts, wish)
-    draft, network = draft_plan(
-        inspection, split, facts, chosen, reasons=reasons, threads=torch.get_num_threads()
-    )
+    threads = torch.get_num_threads()
+    draft, network = draft_plan(inspection, split, facts, chosen, reasons=reasons, threads=threads)
+    loss = None if "border_weight" in draft["task_fields"] else build_task(draft).step
+    cases = len(split.train) + len(split.val)
+    shape = tuple(draft["input"])
+    ask = ask_for(facts, draft, wish, counting, cases=cases, loss=loss, limited=bool(limits))
+    seen, answer = fitted(network, shape, ask, limits)
+    if (seen.batch, seen.patch) != (draft["batch"], shape[1:]):
+        chosen = with_setting(chosen, seen)
+        draft, network = draft_plan(
+            inspection, split, facts, chosen, reasons=reasons, threads=threads
+        )
     counted = plan_document(
-        draft["net"], network, tuple(draft["input"]), draft["batch"], **counting
-    )
-    return Plan(draft | counted)
+        draft["net"], network, tuple(draft["input"]), draft["batch"], loss=loss,
+        **(counting | {"precision": seen.precision}),
+    )  # fmt: skip
+    return Plan(draft | counted | answer)

@@ -6,6 +6,7 @@ Letters: N items, C channels, *S spatial axes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from convivo.data.augment.spatial import Spatial, apply_spatial, draw_spatial
 from convivo.data.augment.warp import Warp, apply_warp, draw_warp
 from convivo.errors import ShapeError
 
-__all__ = ["Augmentation", "Parameters", "apply", "default", "draw"]
+BLUR_REACH = 6  # samples by which the default blur widens an axis
+
+__all__ = ["Augmentation", "Parameters", "apply", "cost", "default", "draw"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +114,21 @@ def apply(
     if parameters.disturbance is not None:  # last, so that silent leads are silent
         apply_disturbance(images, parameters.disturbance)
     return images, targets
+
+
+def cost(batch: int, channels: int, shape: Sequence[int], *, maps: bool) -> int:
+    """Most bytes that `apply` takes at once, its results among them, if every item is altered.
+
+    Args:
+        batch, channels, shape: N, C and *S of the batch.
+        maps: label maps move with the images.
+    """
+    dims, places = len(shape), batch * prod(shape)
+    image, labels = 4 * channels * places, (8 * places if maps else 0)
+    blurring = 4 * image + BLUR_REACH * image // min(shape)
+    if dims == 1:  # where samples come from; old values, both neighbours, the new; labels likewise
+        moving = max(24 * places + 4 * image, 3 * image + 6 * labels)
+    else:
+        grid = 4 * dims * places
+        moving = grid + max(grid + 4 * places, 2 * image, 2 * labels)
+    return image + labels + max(moving, blurring)

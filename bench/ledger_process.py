@@ -1,0 +1,152 @@
+"""Memory of whole processes: predicted before the run, against measured.
+
+A committed seed draws networks x dimensions x train or infer x optimizers x precisions x number of
+items, as `convivo` runs them (a training keeps freed memory, a prediction does not). Each takes
+three steps in a fresh process; its private and shared memory is looked at every few milliseconds.
+The library's bytes are taken from a network of next to nothing first, as `convivo doctor` does.
+Run: python bench/ledger_process.py --count 60
+"""
+
+import argparse
+import json
+import random
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from convivo.architectures import ARCHITECTURES
+from convivo.errors import ConvivoError
+from convivo.planning.counting import count
+from convivo.planning.machine import Machine, this_machine
+from convivo.planning.overhead import process
+from convivo.verbs.calibrate_memory import library_bytes
+from convivo.verbs.resident import Trial, measured
+
+SEED = 11
+SIDES = {1: (256, 512, 1024, 2048, 4096), 2: (64, 80, 96, 128, 160), 3: (16, 24, 32, 40, 48)}
+MIB = 2**20
+LEAST, MOST = 40 * MIB, 1536 * MIB
+MACS = {True: 1.5e9, False: 6e9}  # more takes too long on two cores
+
+
+def draw(number: int, seed: int, macs: float) -> list[Trial]:
+    """`number` trials whose tensors' peak lies within LEAST and MOST."""
+    rng, found = random.Random(seed), []
+    tasks = ("classify", "segment")
+    nets = sorted(name for name, entry in ARCHITECTURES.items() if entry.tasks[0] in tasks)
+    while len(found) < number:
+        dims, train = rng.choice((1, 2, 3)), rng.random() < 2 / 3
+        trial = Trial(
+            net=rng.choice(nets),
+            size=tuple(rng.choice(SIDES[dims]) for _ in range(dims)),
+            channels=rng.choice((1, 3)),
+            batch=rng.choice((1, 2, 4, 8, 16, 32)),
+            train=train,
+            optimizer=rng.choice(("sgd", "momentum", "adamw")),
+            precision=rng.choice(("fp32", "bf16")),
+            width=rng.choice((0.5, 1.0)),
+            keeps=train,
+        )
+        if _fits(trial, macs):
+            found.append(trial)
+    return sorted(found, key=lambda trial: trial.train)  # one kind of process after the other
+
+
+def _fits(trial: Trial, macs: float) -> bool:
+    try:
+        with torch.device("meta"):
+            network = trial.network()
+        counts = count(network, (trial.channels, *trial.size), trial.batch)
+        if counts.macs > macs * MACS[trial.train]:
+            return False
+        return LEAST <= process(trial.trace(), train=trial.train).tensors <= MOST
+    except ConvivoError:  # a size that the network does not take
+        return False
+
+
+def rows_of(trials: list[Trial], machine: Machine, threads: int):
+    for trial, seen in zip(trials, measured(trials, threads=threads), strict=True):
+        expected = process(trial.trace(), train=trial.train, keeps=trial.keeps, machine=machine)
+        print(trial.net, trial.size, seen, expected, flush=True)
+        if seen is not None:
+            own = {n: getattr(machine.memory, n) for n in ("library", "training")}
+            yield asdict(trial) | {"expected": asdict(expected), "seen": seen, "library": own}
+
+
+def table(rows: list[dict], machine: Machine, seed: int) -> str:
+    errors = sorted(abs(r["expected"]["peak"] / r["seen"] - 1) for r in rows)
+    bounds = [r["expected"]["bound"] / r["seen"] - 1 for r in rows]
+    exceeded = sum(b < 0 for b in bounds)
+    late = errors[min(len(errors) - 1, int(0.95 * len(errors)))]
+    lines = [
+        "# Memory of whole processes, predicted and measured",
+        "",
+        f"{len(rows)} runs drawn by seed {seed}; torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads. Made by `python bench/ledger_process.py`.",
+        "",
+        "| | measured | gate |",
+        "|---|---|---|",
+        f"| error of `process_peak`, median | {statistics.median(errors):.1%} | 5 % |",
+        f"| 95th percentile | {late:.1%} | 12 % |",
+        f"| `process_bound` exceeded | {exceeded} of {len(rows)} | 1 % |",
+        f"| `process_bound` above the measured, median | {statistics.median(bounds):.1%} | 15 % |",
+        "",
+        f"Constants: {machine.memory}",
+        "",
+        "| network | input | batch | | MiB: tensors | heap's holes | kernels | expected "
+        "| measured | error | bound |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda r: r["expected"]["peak"] / r["seen"]):
+        e, kind = row["expected"], f"train, {row['optimizer']}" if row["train"] else "infer"
+        size = "x".join(map(str, (row["channels"], *row["size"])))
+        mib = [f"{e[k] / MIB:.0f}" for k in ("tensors", "allocator", "kernels", "peak")]
+        lines.append(
+            f"| {row['net']} | {size} | {row['batch']} | {kind}, {row['precision']} | "
+            f"{' | '.join(mib)} | {row['seen'] / MIB:.0f} | {e['peak'] / row['seen'] - 1:+.1%} "
+            f"| {e['bound'] / row['seen'] - 1:+.1%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _tell_again(args: argparse.Namespace) -> None:
+    """The table of earlier measurements, predicted anew."""
+    rows = json.loads(args.again.read_text(encoding="utf-8"))
+    memory = replace(this_machine().memory, **rows[0]["library"])
+    machine = Machine(memory=memory)
+    for row in rows:
+        fields = {name: row[name] for name in Trial.__dataclass_fields__}
+        trial = Trial(**fields | {"size": tuple(row["size"])})
+        again = process(trial.trace(), train=trial.train, keeps=trial.keeps, machine=machine)
+        row["expected"] = asdict(again)
+    args.out.write_text(table(rows, machine, args.seed), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--macs", type=float, default=1.0, help="share of the largest networks")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/ledger_process.md"))
+    parser.add_argument("--json", type=Path, help="keep the rows, to look closer")
+    parser.add_argument("--again", type=Path, help="take measured bytes from such a file")
+    args = parser.parse_args()
+    if args.again:
+        _tell_again(args)
+        return
+    threads = torch.get_num_threads()
+    known = this_machine()
+    machine = Machine(memory=library_bytes(known.memory, threads=threads), speeds=known.speeds)
+    trials = draw(args.count, args.seed, args.macs)
+    rows = list(rows_of(trials, machine, threads))
+    if args.json:
+        args.json.write_text(json.dumps(rows), encoding="utf-8")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(table(rows, machine, args.seed), encoding="utf-8")
+    print(args.out.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

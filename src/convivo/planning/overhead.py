@@ -1,0 +1,137 @@
+"""From tensors to the process: what the operating system sees, expected and at most.
+
+The process holds the libraries, the heap in which the tensors of a step come and go (`heap` plays
+the C library's part), the machine code of the kernels, and what data and answers keep beside it.
+Planning knows no data: those who allocate say what it costs (`cost` in `data.store`,
+`data.batches`, `data.augment`, `inference.predictor`), and their numbers are given here.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from convivo.planning.events import Trace
+from convivo.planning.heap import heap_peak
+from convivo.planning.machine import Machine, this_machine
+
+MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """Bytes of a process: private pages and shared memory, files that are mapped left out.
+
+    tensors: their peak by the trace. library: the interpreter with torch, once it has run.
+    allocator: holes and pages that the C library keeps. kernels: machine code. data: what was
+    given as `lasting`, and what `between` needs beyond the step's peak. peak: the sum, expected.
+    bound: exceeded in at most one run of a hundred.
+    """
+
+    tensors: int
+    library: int
+    allocator: int
+    kernels: int
+    data: int
+    peak: int
+    bound: int
+
+    @property
+    def overhead(self) -> int:
+        """All but the tensors."""
+        return self.peak - self.tensors
+
+
+def process(
+    trace: Trace,
+    *,
+    train: bool,
+    keeps: bool | None = None,
+    lasting: int = 0,
+    between: int = 0,
+    machine: Machine | None = None,
+) -> Process:
+    """What the process of a traced step takes.
+
+    Args:
+        trace: of the step, with the weights' and inputs' formats of the real one.
+        train: a training; else a prediction.
+        keeps: whether freed memory is kept (`training.allocator.keep_memory`); trainings do.
+        lasting: bytes there throughout: prepared data, buffers of answers.
+        between: bytes needed between two steps, when activations are gone: the batch being drawn
+            and altered. They count only as far as the step itself needs less.
+        machine: default what `convivo doctor` measured, else defaults.
+    """
+    memory = (machine or this_machine()).memory
+    tensors, static = tensors_peak(trace), _left(trace)
+    heap = heap_peak(trace, keeps=train if keeps is None else keeps)
+    library = memory.library + (memory.training if train else 0)
+    code = memory.kernel * distinct_kernels(trace)
+    data = lasting + max(0, static + between - tensors)
+    peak = library + heap + code + data
+    return Process(
+        tensors=tensors,
+        library=library,
+        allocator=heap - tensors,
+        kernels=code,
+        data=data,
+        peak=peak,
+        bound=bound(peak, machine),
+    )
+
+
+def approximate(
+    tensors: int,
+    *,
+    train: bool,
+    kernels: int = 50,
+    lasting: int = 0,
+    machine: Machine | None = None,
+) -> tuple[int, int]:
+    """Expected and largest bytes of a process of whose step only the tensors' peak is known."""
+    memory = (machine or this_machine()).memory
+    library = memory.library + (memory.training if train else 0)
+    peak = library + round(tensors * (1 + HOLES)) + kernels * memory.kernel + lasting
+    return peak, bound(peak, machine)
+
+
+HOLES = 0.02  # median share of the tensors' peak that the heap holds beyond it
+
+
+def bound(peak: int, machine: Machine | None = None) -> int:
+    """What at most one process in a hundred exceeds: the expected peak and a share of it.
+
+    The share is the largest excess among the drawn runs of `bench/ledger_process.py`, or among
+    this machine's calibration runs, whichever is larger.
+    """
+    return round(peak * (1 + (machine or this_machine()).memory.margin))
+
+
+def tensors_peak(trace: Trace) -> int:
+    """Most bytes of tensors at once."""
+    change = [0] * (len(trace.moments) + 2)
+    for holding in trace.holdings:
+        change[holding.born] += holding.bytes
+        change[holding.died + 1] -= holding.bytes
+    living = most = 0
+    for moment, step in zip(trace.moments, change, strict=False):
+        living += step
+        most = max(most, living + moment.hidden)
+    return most
+
+
+def distinct_kernels(trace: Trace) -> int:
+    """Convolutions and matrix products that differ in shape; each gets machine code of its own."""
+    weights = {h.layer: h.shape for h in trace.holdings if h.op == "weight"}
+    shapes = defaultdict(list)
+    for holding in trace.holdings:
+        shapes[holding.born].append(holding.shape)
+    found = set()
+    for number, moment in enumerate(trace.moments):
+        if moment.op.startswith("aten::conv") or moment.op in MATRIX_PRODUCTS:
+            made = tuple(shapes[number][:1])
+            found.add((moment.op, weights.get(moment.layer), made, moment.hidden))
+    return len(found)
+
+
+def _left(trace: Trace) -> int:
+    """Bytes that live on behind the last step: weights, gradients, the optimizer's state."""
+    return sum(h.bytes for h in trace.holdings if h.died >= len(trace.moments))

@@ -1,0 +1,103 @@
+"""What torch's CPU kernels take from its allocator beside their results, and give back at once.
+
+The trace cannot see it, since it happens below the dispatcher. One rule an operation, each found by
+comparing allocator events of torch 2.13 with the results' sizes; all others take a few KiB at most.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convivo.planning.conv_workspace import convolution, convolution_backward
+
+Rule = Callable[[tuple, Any], int]
+PANELS = 2**17
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.itemsize
+
+
+def _norm_backward(args: tuple, out: Any) -> int:
+    """The gradient's product with the input, before it becomes the gradient of the input."""
+    return _bytes(args[1]) if out[0] is not None else 0
+
+
+def _promoted(args: tuple, out: Any) -> int:
+    """Operands of another number format are copied into the result's."""
+    others = [a for a in args[:2] if isinstance(a, Tensor) and a.dim() and a.dtype != out.dtype]
+    return sum(a.numel() * out.itemsize for a in others)
+
+
+def _reduced(args: tuple, out: Any) -> int:
+    """Sums of half precision are taken of a float32 copy, those of truth values of an int64 one."""
+    x = args[0]
+    if x.dtype in (torch.bfloat16, torch.float16):
+        return 4 * x.numel()
+    return 8 * x.numel() if x.dtype == torch.bool else 0
+
+
+def _logits_loss(args: tuple, out: Any) -> int:
+    """Losses before their mean."""
+    return 2 * _bytes(args[0])
+
+
+def _packed(args: tuple, out: Any) -> int:
+    """Blocks of the factors as bfloat16 products want them: 0.08 to 0.15 MB, whatever the size."""
+    return PANELS if out.dtype == torch.bfloat16 else 0
+
+
+@functools.cache
+def _draws_by_mkl() -> bool:
+    """Torch takes MKL's generator on Intel's processors only."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "GenuineIntel" in text and torch.backends.mkl.is_available()
+
+
+def _bernoulli(args: tuple, out: Any) -> int:
+    """MKL draws int32; known from torch's source, not measured."""
+    return 4 * args[0].numel() if _draws_by_mkl() and args[0].dtype != torch.int32 else 0
+
+
+WORKSPACE: dict[str, Rule] = {
+    "aten::convolution": convolution,
+    "aten::convolution_backward": convolution_backward,
+    "aten::native_batch_norm_backward": _norm_backward,
+    "aten::add": _promoted,
+    "aten::sub": _promoted,
+    "aten::mul": _promoted,
+    "aten::div": _promoted,
+    "aten::sum": _reduced,
+    "aten::mean": _reduced,
+    "aten::mm": _packed,
+    "aten::addmm": _packed,
+    "aten::binary_cross_entropy_with_logits": _logits_loss,
+    "aten::bernoulli_": _bernoulli,
+}
+
+
+def hidden_bytes(op: str, args: tuple, out: Any) -> int:
+    """Bytes that live beside the results while the operation runs.
+
+    Args:
+        op: its name, such as "aten::convolution".
+        args: its arguments, also of fake tensors.
+        out: its results.
+    """
+    rule = WORKSPACE.get(op)
+    return 0 if rule is None else rule(args, out)
+
+
+def kept_bytes(op: str, args: tuple) -> int:
+    """Bytes that a result holds beyond its own size for as long as it lives.
+
+    The mean squared error is summed up in place: the number keeps the storage of all squares.
+    """
+    return _bytes(args[0]) if op == "aten::mse_loss" and len(args) < 3 else 0

@@ -1,0 +1,144 @@
+"""What kernels take beside their results, against torch's own allocator."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+
+from convivo.planning.workspace import hidden_bytes, kept_bytes
+
+aten = torch.ops.aten
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+SCRATCH = 2**18
+"""Bytes that a rule may leave out."""
+blocks = pytest.mark.skipif(
+    "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="other blocks of channels"
+)
+
+
+def taken(function):
+    """Result, and bytes that lived beside it at the worst moment."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        out = function()
+    events, changes = list(profiler.profiler.kineto_results.experimental_event_tree()), []
+    while events:
+        event = events.pop()
+        events += event.children
+        if event.name == "[memory]":
+            changes.append((event.start_time_ns, event.extra_fields.alloc_size))
+    living = most = 0
+    for _, change in sorted(changes):
+        living += change
+        most = max(most, living)
+    results = [t for t in (out if isinstance(out, tuple) else (out,)) if t is not None]
+    return out, most - sum(t.untyped_storage().nbytes() for t in results)
+
+
+def settings(dims, stride, padding, groups=1, transposed=False):
+    return (stride,) * dims, (padding,) * dims, (1,) * dims, transposed, (0,) * dims, groups
+
+
+SHAPES = [
+    # dims, batch, in, out, kernel, stride, side, groups
+    (1, 4, 32, 64, 3, 1, 4000, 1),
+    (2, 4, 3, 64, 7, 2, 128, 1),
+    (2, 4, 64, 64, 3, 1, 64, 1),
+    (2, 4, 48, 100, 3, 2, 64, 1),
+    (2, 4, 64, 128, 1, 1, 64, 1),
+    (2, 4, 256, 256, 3, 1, 32, 8),
+    (2, 4, 32, 32, 3, 1, 64, 8),
+    (3, 2, 32, 64, 3, 1, 24, 1),
+    (3, 1, 24, 24, 3, 1, 20, 1),
+    (2, 2, 64, 128, 7, 1, 2, 1),
+    (3, 2, 64, 64, 5, 1, 3, 1),
+    (3, 2, 8, 12, 3, 1, 24, 1),
+    (2, 8, 9, 4, 3, 1, 96, 1),
+    (3, 2, 64, 96, 1, 1, 24, 1),
+]
+
+
+@blocks
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("dims", "batch", "ins", "outs", "kernel", "stride", "side", "groups"), SHAPES
+)
+def test_convolutions(dims, batch, ins, outs, kernel, stride, side, groups, dtype):
+    x = torch.zeros(batch, ins, *(side,) * dims, dtype=dtype)
+    w = torch.zeros(outs, ins // groups, *(kernel,) * dims, dtype=dtype)
+    asked = settings(dims, stride, kernel // 2, groups)
+    out, real = taken(lambda: aten.convolution(x, w, None, *asked))
+    told = hidden_bytes("aten::convolution", (x, w, None, *asked), out)
+    assert told == pytest.approx(real, rel=0.05, abs=SCRATCH)
+    asked = (torch.zeros_like(out), x, w, None, *asked, (True, True, False))
+    out, real = taken(lambda: aten.convolution_backward(*asked))
+    told = hidden_bytes("aten::convolution_backward", asked, out)
+    assert told == pytest.approx(real, rel=0.15 if dtype == torch.bfloat16 else 0.05, abs=SCRATCH)
+
+
+@blocks
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_transposed_convolutions(dims):
+    side = (4000, 64, 16)[dims - 1]
+    x, w = torch.zeros(4, 64, *(side,) * dims), torch.zeros(64, 32, *(2,) * dims)
+    asked = settings(dims, 2, 0, transposed=True)
+    out, real = taken(lambda: aten.convolution(x, w, None, *asked))
+    told = hidden_bytes("aten::convolution", (x, w, None, *asked), out)
+    assert told == pytest.approx(real, rel=0.05, abs=SCRATCH)
+    asked = (torch.zeros_like(out), x, w, None, *asked, (True, True, False))
+    out, real = taken(lambda: aten.convolution_backward(*asked))
+    told = hidden_bytes("aten::convolution_backward", asked, out)
+    assert told == pytest.approx(real, rel=0.05, abs=SCRATCH)
+
+
+def test_channels_last_needs_no_blocks():
+    x = torch.zeros(4, 32, 64, 64).contiguous(memory_format=torch.channels_last)
+    w = torch.zeros(64, 32, 3, 3)
+    asked = (x, w, None, *settings(2, 1, 1))
+    out, real = taken(lambda: aten.convolution(*asked))
+    told = hidden_bytes("aten::convolution", asked, out)
+    assert told == pytest.approx(real, abs=SCRATCH)
+    assert told < x.numel()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_batch_norm_backward_has_a_second_gradient_for_a_while(dtype):
+    x, (weight, mean, var) = torch.ones(4, 8, 900).to(dtype), torch.ones(3, 8)
+    asked = (x, x, weight, mean, var, mean, var, True, 1e-5, [True] * 3)
+    out, real = taken(lambda: aten.native_batch_norm_backward(*asked))
+    assert hidden_bytes("aten::native_batch_norm_backward", asked, out) == real
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "arguments"),
+    [
+        ("aten::add", aten.add, (torch.ones(9, 900), torch.ones(9, 900, dtype=torch.bfloat16))),
+        ("aten::mul", aten.mul, (torch.ones(9, 900), torch.ones(9, 900) > 0)),
+        ("aten::add", aten.add, (torch.ones(9, 900), torch.ones(9, 900))),
+        ("aten::mean", aten.mean, (torch.ones(9, 900, dtype=torch.bfloat16), [1])),
+        ("aten::sum", aten.sum, (torch.ones(9, 900) > 0, [1])),
+        ("aten::sum", aten.sum, (torch.ones(9, 900), [1])),
+        (
+            "aten::binary_cross_entropy_with_logits",
+            aten.binary_cross_entropy_with_logits,
+            (torch.ones(9, 900), torch.ones(9, 900)),
+        ),
+    ],
+)
+def test_other_number_formats_are_copied(name, op, arguments):
+    out, real = taken(lambda: op(*arguments))
+    assert hidden_bytes(name, arguments, out) == pytest.approx(real, abs=256)
+
+
+def test_products_in_half_precision_are_packed():
+    a, b = torch.ones(2, 256, 512, dtype=torch.bfloat16).unbind(), torch.ones(512, 256).bfloat16()
+    out, real = taken(lambda: aten.mm(a[0], b))
+    assert hidden_bytes("aten::mm", (a[0], b), out) == pytest.approx(real, abs=2**16)
+    assert hidden_bytes("aten::mm", (a[0], b), out.float()) == 0
+
+
+def test_the_mean_squared_error_keeps_all_squares():
+    x = torch.ones(9, 900)
+    out = F.mse_loss(x, x)
+    assert out.untyped_storage().nbytes() == kept_bytes("aten::mse_loss", (x, x))
+    assert kept_bytes("aten::mse_loss", (x, x, 0)) == kept_bytes("aten::sum", (x,)) == 0
