@@ -1,5 +1,6 @@
 """What all tests share: one thread each, reproducible examples, and real data where it is."""
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -27,8 +28,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+# OpenVINO's usage statistics are never loaded: a missing package is what it takes for a no.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
+class _SignalStack(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+DISABLED = 2  # SS_DISABLE
+
+
+@pytest.fixture(autouse=True)
+def _signals_on_the_common_stack() -> None:
+    """OpenVINO gives the process a stack for signal handlers and takes it back with its last model.
+
+    The address stays behind: the next signal that Python handles would end the process.
+    """
+    if "openvino" in sys.modules and sys.platform == "linux":
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_SignalStack(None, DISABLED, 0)), None)
+
+
 @pytest.fixture(scope="session")
 def openvino() -> ModuleType:
-    """OpenVINO, its usage statistics never loaded: a missing package is what it takes for a no."""
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     return pytest.importorskip("openvino")

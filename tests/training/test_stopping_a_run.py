@@ -70,11 +70,15 @@ def test_pause_waits_and_run_goes_on(training):
 
 def test_signal_ends_a_pause(training):
     stop_at(training, 5, "pause")
-    waiting = threading.Event()
-    main = threading.main_thread().ident
-    other = threading.Thread(
-        target=lambda: waiting.wait(0.3) or signal.pthread_kill(main, signal.SIGTERM)
-    )
+    main, before = threading.main_thread().ident, signal.getsignal(signal.SIGTERM)
+
+    def end_it():
+        while signal.getsignal(signal.SIGTERM) is before:  # until the loop listens
+            time.sleep(0.05)
+        time.sleep(0.3)
+        signal.pthread_kill(main, signal.SIGTERM)
+
+    other = threading.Thread(target=end_it)
     other.start()
     with pytest.raises(Interrupted, match="SIGTERM after step 6"):
         training.start()

@@ -33,6 +33,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ReadError(path, "the file of weights must be there", got, "Check the path")
     try:
         held = _safetensors(path) if _is_safetensors(path) else _pickled(path)
+    except ReadError:  # is an OSError, and has said it all
+        raise
     except (OSError, SafetensorError) as error:
         raise ReadError(path, RULE, _line(error), "Fetch it again") from None
     state = _unprefixed(_tensors(held))
