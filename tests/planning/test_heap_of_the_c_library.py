@@ -120,5 +120,5 @@ def test_the_real_library_does_the_same(keeps: bool) -> None:
             heap.give(blocks.pop(old))
     command = [sys.executable, "-c", REAL, str(keeps), ";".join(words)]
     real = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    # what the interpreter itself holds lies between the blocks, and differs
-    assert heap.peak == pytest.approx(real, rel=0.08)
+    # a busy system takes pages back that nobody has touched for a while
+    assert 0.95 * real <= heap.peak <= 1.25 * real
