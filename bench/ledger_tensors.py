@@ -253,7 +253,7 @@ def report(cases, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--most", type=float, default=8.0, help="GiB")
     parser.add_argument("--out", type=Path, default=Path("bench/results/ledger_tensors.md"))
     parser.add_argument("--log", type=Path, help="JSON lines; what it holds is not measured again")

@@ -13,6 +13,7 @@ from convivo.planning.ranks import check_ranks, per_rank
 from convivo.planning.rehearsal import rehearse
 from convivo.planning.step import Loss
 from convivo.planning.step_time import step_seconds
+from convivo.planning.trace import swept_aside
 
 MEMORY = (
     "parameters",
@@ -28,6 +29,7 @@ MEMORY = (
 )
 
 
+@swept_aside()
 def plan_document(
     net_name: str,
     net: nn.Module,

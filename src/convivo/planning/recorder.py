@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from convivo.planning.events import Moment
 from convivo.planning.homes import Record
 from convivo.planning.shadow import tensors
-from convivo.planning.shortcuts import shortcut
+from convivo.planning.shortcuts import Maker, shortcut
 from convivo.planning.workspace import hidden_bytes, kept_bytes
 
 DEVICE, SCALAR = torch.ops.prim.device.default, torch.ops.aten._local_scalar_dense.default
@@ -28,9 +28,11 @@ CUDA = 512  # its allocator gives multiples of so many bytes
 class Recorder(TorchDispatchMode):
     """Sees every operation below autograd and autocast, and every storage's birth and death."""
 
-    def __init__(self, names: dict[int, str], root: nn.Module, *, on_cpu: bool = True) -> None:
+    def __init__(
+        self, names: dict[int, str], root: nn.Module, make: Maker, *, on_cpu: bool
+    ) -> None:
         super().__init__()
-        self.names, self.root, self.on_cpu = names, root, on_cpu
+        self.names, self.root, self.make, self.on_cpu = names, root, make, on_cpu
         self.moments: list[Moment] = []
         self.records: list[Record] = []
         self.step, self.phase = 1, "start"
@@ -53,7 +55,7 @@ class Recorder(TorchDispatchMode):
                 return func.decompose(*args, **(kwargs or {}))
         op = func._overloadpacket._qualified_op_name
         try:
-            out = shortcut(op, args)
+            out = NotImplemented if kwargs else shortcut(self.make, op, func, args)
             if out is NotImplemented:
                 out = func(*args, **(kwargs or {}))
         except Exception:

@@ -6,41 +6,60 @@ network takes seconds. Whatever is not as expected here is left to torch.
 
 from collections.abc import Callable
 from operator import ge
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+
+class Maker(Protocol):
+    """Makes tensors without bytes, past all that torch does when it is asked for one."""
+
+    def blank(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """A new tensor."""
+        ...
+
+    def call(self, func: Any, args: tuple) -> Any:
+        """What an operation makes of its first argument; NotImplemented if that is a real one."""
+        ...
+
+
 Rule = Callable[..., Any]
+# views and copies, whose shapes torch derives in no time
+PLAIN = {f"aten::{name}" for name in ("clone", "detach", "expand", "slice", "t", "view")}
 
 
 def _norm(
-    x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, training: bool, *rest: Any
+    make: Maker,
+    x: Tensor,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    var: Any,
+    training: bool,
+    *rest: Any,
 ) -> Any:
     if not training or not x.is_contiguous():
         return NotImplemented
     wide = torch.promote_types(x.dtype, torch.float32)
     channels = x.shape[1:2]
-    return (
-        torch.empty_like(x),
-        x.new_empty(channels, dtype=wide),
-        x.new_empty(channels, dtype=wide),
-    )
+    return make.blank(x.shape, x.dtype), make.blank(channels, wide), make.blank(channels, wide)
 
 
-def _norm_backward(gradient: Tensor, x: Tensor, weight: Any, *rest: Any) -> Any:
+def _norm_backward(make: Maker, gradient: Tensor, x: Tensor, weight: Any, *rest: Any) -> Any:
     mask = rest[-1]
     if weight is None or not all(mask) or not gradient.is_contiguous() or not x.is_contiguous():
         return NotImplemented
-    return torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
+    own = (make.blank(weight.shape, weight.dtype) for _ in range(2))
+    return make.blank(x.shape, x.dtype), *own
 
 
-def _like(first: Tensor, second: Any, *rest: Any) -> Any:
+def _like(make: Maker, first: Tensor, second: Any, *rest: Any) -> Any:
     """Of two tensors of one shape and number format, both in the usual order of axes, a third."""
     same = isinstance(second, Tensor) and second.shape == first.shape
     if not same or second.dtype != first.dtype or not (_in_order(first) and _in_order(second)):
         return NotImplemented
-    return torch.empty(first.shape, dtype=first.dtype, device=first.device)
+    return make.blank(first.shape, first.dtype)
 
 
 def _in_order(tensor: Tensor) -> bool:
@@ -49,13 +68,13 @@ def _in_order(tensor: Tensor) -> bool:
     return 0 not in strides and all(map(ge, strides, strides[1:]))
 
 
-def _into(first: Any, *rest: Any) -> Any:
+def _into(make: Maker, first: Any, *rest: Any) -> Any:
     """Written over the first operand, which the second fits."""
     fits = not rest or not isinstance(rest[0], Tensor) or rest[0].dim() == 0
     return first if fits or rest[0].shape == first.shape else NotImplemented
 
 
-def _nothing(*args: Any) -> None:
+def _nothing(make: Maker, *args: Any) -> None:
     """All results are written over what is given."""
 
 
@@ -74,12 +93,15 @@ SHORTCUTS: dict[str, Rule] = {
 }
 
 
-def shortcut(op: str, args: tuple) -> Any:
+def shortcut(make: Maker, op: str, func: Any, args: tuple) -> Any:
     """The results of an operation, or NotImplemented where torch must say.
 
     Args:
-        op: its name, such as "aten::relu_".
+        make: of the results.
+        op: its name, such as "aten::relu_". func: itself.
         args: its positional arguments, fake tensors among them.
     """
+    if op in PLAIN:
+        return make.call(func, args)
     rule = SHORTCUTS.get(op)
-    return NotImplemented if rule is None else rule(*args)
+    return NotImplemented if rule is None else rule(make, *args)

@@ -8,6 +8,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,11 @@ from convivo.planning.shadow import copied
 
 try:
     from torch._subclasses import fake_tensor
-    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch._subclasses.fake_tensor import (
+        FakeTensor,
+        FakeTensorMode,
+        in_kernel_invocation_manager,
+    )
 
     UNTRACEABLE: tuple[type[Exception], ...] = (
         fake_tensor.DataDependentOutputException,
@@ -36,6 +41,26 @@ except (ImportError, AttributeError):  # moved in a torch that we do not know
 TORCH = "torch >=2.11,<2.14"
 
 Step = Callable[[nn.Module, Optimizer | None, tuple[Tensor, ...]], object]
+
+
+class _Maker:
+    """Fake tensors from bare ones, past the mode: see `shortcuts`."""
+
+    def __init__(self, mode: Any, device: str) -> None:
+        self.mode, self.device = mode, torch.device(device)
+
+    def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        with in_kernel_invocation_manager(self.mode):
+            bare = torch.empty(shape, dtype=dtype, device="meta")
+        return FakeTensor(self.mode, bare, self.device)
+
+    def call(self, func: Callable[..., Tensor], args: tuple) -> Tensor:
+        first = args[0]
+        if type(first) is not FakeTensor or first.fake_device != self.device:
+            return NotImplemented
+        with in_kernel_invocation_manager(self.mode):
+            bare = func(*args)
+        return FakeTensor(self.mode, bare, self.device)
 
 
 def trace(
@@ -71,9 +96,9 @@ def trace(
         # torch would end the process when it looks for the device's streams
         remedy = "Plan for --device cpu, or on a machine that has one"
         raise PlanError("plan", "a step is traced for a device that is there", device, remedy)
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with swept_aside(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
         twin = copied(network, lambda t: _empty(t.shape, t.dtype, device, t.stride()))
-        recorder = Recorder(_names(twin), twin, on_cpu=kind == "cpu")
+        recorder = Recorder(_names(twin), twin, _Maker(mode, device), on_cpu=kind == "cpu")
         for name, tensor in [*twin.named_parameters(), *twin.named_buffers()]:
             layer, _, leaf = name.rpartition(".")
             recorder.add(tensor, layer, leaf, role="parameters")
@@ -98,7 +123,7 @@ def _run(
     try:
         for number in range(1, steps + 1):
             recorder.step, recorder.phase = number, "start"
-            with recorder, _quick_and_quiet():
+            with recorder, _quiet():
                 step()
             recorder.pass_over()
             recorder.note_gradients()
@@ -115,18 +140,27 @@ def _run(
 
 
 @contextmanager
-def _quick_and_quiet() -> Iterator[None]:
-    """What torch has loaded is not searched for garbage, nor an error told twice."""
-    log, mine = logging.getLogger(fake_tensor.__name__), gc.get_freeze_count() == 0
-    was, log.disabled = log.disabled, True
+def swept_aside() -> Iterator[None]:
+    """Garbage is looked for only among what is made meanwhile: torch itself is half a million."""
+    mine = gc.get_freeze_count() == 0
     if mine:
         gc.freeze()
     try:
         yield
     finally:
-        log.disabled = was
         if mine:
             gc.unfreeze()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """An error is told once, by us."""
+    log = logging.getLogger(fake_tensor.__name__)
+    was, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = was
 
 
 def _untraceable(recorder: Recorder, error: Exception) -> PlanError:

@@ -41,6 +41,11 @@ def _reduced(args: tuple, out: Any) -> int:
     return 8 * x.numel() if x.dtype == torch.bool else 0
 
 
+def _squares(args: tuple, out: Any) -> int:
+    """The squares, of which a sum is taken; see `kept_bytes` for what becomes of them."""
+    return 0 if len(args) > 2 else _bytes(args[0]) + _reduced(args, out)
+
+
 def _logits_loss(args: tuple, out: Any) -> int:
     """Losses before their mean."""
     return 2 * _bytes(args[0])
@@ -78,6 +83,7 @@ WORKSPACE: dict[str, Rule] = {
     "aten::mean": _reduced,
     "aten::mm": _packed,
     "aten::addmm": _packed,
+    "aten::mse_loss": _squares,
     "aten::binary_cross_entropy_with_logits": _logits_loss,
     "aten::bernoulli_": _bernoulli,
 }
