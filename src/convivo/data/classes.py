@@ -1,5 +1,6 @@
 """Counts classes and completes what the layout could not know of them: names, stored values."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,7 +8,9 @@ import numpy as np
 
 from convivo.data.labels import MOST_UNNAMED, names_of_values
 from convivo.data.problems import WHOLE, problem
+from convivo.data.readers import read_events
 from convivo.data.sample import Case, Index, Problem
+from convivo.data.strays import find_strays, strays_of
 from convivo.data.survey import LabelMap, damaged
 from convivo.errors import ReadError
 
@@ -24,8 +27,18 @@ def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[P
         return index, []
     if index.classes:
         return replace(index, label_values=tuple(range(len(index.classes)))), []
-    values = sorted({v for labels in maps.values() for v in labels.counts if v >= 0})
+    counts = sum((Counter(labels.counts) for labels in maps.values()), Counter())
+    strays = find_strays(counts)
+    values = sorted(v for v in counts if v >= 0 and v not in strays)
     named = replace(index, classes=names_of_values(values), label_values=tuple(values))
+    if strays:
+        number = sum(counts[value] for value in strays)
+        shown = ", ".join(map(str, list(strays)[:5])) + (" ..." if len(strays) > 5 else "")
+        message = f"{number:,} positions of the label maps hold {shown}: each counts as the "
+        message += f"nearest of {', '.join(map(str, values))}"
+        remedy = "Save masks without lossy compression, resample them by nearest neighbour"
+        extra = {**index.extra, "strays": strays}
+        return replace(named, extra=extra), [problem("stray-labels", WHOLE, message, remedy)]
     if len(values) <= MOST_UNNAMED:
         return named, []
     message = f"the label maps hold {len(values)} different values: grey levels or object numbers"
@@ -35,9 +48,13 @@ def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[P
 
 def pixel_counts(index: Index, maps: Mapping[str, LabelMap]) -> Counts:
     """Positions of each class in every label map."""
-    values = index.label_values or ()
+    values, strays = index.label_values or (), strays_of(index)
     return {
-        case_id: tuple(labels.counts.get(value, 0) for value in values)
+        case_id: tuple(
+            labels.counts.get(value, 0)
+            + sum(labels.counts.get(odd, 0) for odd, owner in strays.items() if owner == value)
+            for value in values
+        )
         for case_id, labels in maps.items()
         if labels.problem is None
     }
@@ -79,15 +96,13 @@ def totals(cases: Sequence[Case], counts: Mapping[str, Sequence[int]], classes: 
 
 
 def _beats(index: Index, cases: Sequence[Case]) -> tuple[Counts, list[Problem]]:
-    from convivo.data.readers.wfdb import read_events
-
     counts: Counts = {}
     problems = []
     for case in cases:
-        if case.label is None:
+        if case.label is None or case.header is None:
             continue
         try:
-            labels = read_events(case.label, index.classes).labels
+            labels = read_events(case.label, index.classes, case.header).labels
         except ReadError as error:
             problems.append(damaged(case.id, error))
             continue

@@ -9,6 +9,7 @@ from convivo.data.classes import totals
 from convivo.data.loading import GRID_TOLERANCE
 from convivo.data.problems import WHOLE, problem
 from convivo.data.sample import Case, Header, Index, Problem
+from convivo.data.strays import strays_of
 from convivo.data.survey import LabelMap, Pixels
 
 SPACING_APART = 0.01  # relative; smaller differences are rounding in the header
@@ -55,7 +56,7 @@ def _shown(header: Header) -> str:
 
 
 def _values(index: Index, case: Case, labels: LabelMap) -> list[Problem]:
-    unknown = sorted(set(labels.counts) - set(index.label_values or ()))
+    unknown = sorted(set(labels.counts) - set(index.label_values or ()) - set(strays_of(index)))
     if not unknown:
         return []
     shown = _list(unknown[:5]) + (" ..." if len(unknown) > 5 else "")

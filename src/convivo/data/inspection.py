@@ -20,7 +20,7 @@ from convivo.data.findings import (
 from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
-from convivo.data.problems import left_out, of_many
+from convivo.data.problems import LEFT_OUT, left_out, of_many
 from convivo.data.sample import Case, Header, Index, Problem, Sample
 from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
@@ -177,13 +177,15 @@ def _check_task(index: Index, task: str | None) -> None:
 def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:
     if cases:
         return
+    problems = [p for p in problems if p.code in LEFT_OUT or p.code.startswith("missing")]
     if problems:
         first = problems[0]
         got = f"{first.path}: {first.message}"
         if len(problems) > 1:
             got += f" (and {len(problems) - 1} more problems)"
         raise ReadError(index.root, "at least one case can be read", got, first.remedy)
-    got = f"{len(index.unlabelled)} files without labels"
+    got = f"{len(index.unlabelled)} files without labels (layout {index.layout}, "
+    got += f"{index.spatial_dims} spatial axes)"
     remedy = "Put images in a folder per class, or masks beside them; predict takes files as is"
     raise ReadError(index.root, "the data hold a labelled case", got, remedy)
 

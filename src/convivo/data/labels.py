@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from convivo.data.readers.labels import colour_name
 from convivo.data.sample import Index
 from convivo.errors import UsageError, nearest_name
 
@@ -75,14 +76,14 @@ def names_of_values(values: Sequence[int]) -> tuple[str, ...]:
     """Names for label values that nothing names: their text, and "background" for a plain 0.
 
     Zero is background where it stands beside 1 or among several classes; in a map of (0, 255)
-    either may be the object, so both keep their number.
+    either may be the object, so both keep their number. Colours are called `#rrggbb`.
 
     Example:
         >>> names_of_values((0, 1)), names_of_values((0, 255)), names_of_values((0, 1, 4))
         (('background', '1'), ('0', '255'), ('background', '1', '4'))
     """
     plain = len(values) > 2 or 1 in values
-    return tuple("background" if v == 0 and plain else str(v) for v in values)
+    return tuple("background" if v == 0 and plain else colour_name(v) or str(v) for v in values)
 
 
 def positive_class(classes: Sequence[str], wanted: str | None = None) -> str | None:

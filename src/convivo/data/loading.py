@@ -3,15 +3,18 @@
 The step between a layout's index and everything that works on pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from convivo.data.readers import read, read_header, read_labels
+from convivo.data.readers import label_header, read, read_events, read_labels
 from convivo.data.sample import Case, Events, Header, Index, Raw, Sample
+from convivo.data.strays import strays_of
 from convivo.errors import DataError, ShapeError
 
+NO_STRAYS: Mapping[int, int] = MappingProxyType({})
 GRID_TOLERANCE = 0.5  # voxels that the corners of image and label may lie apart
 
 
@@ -44,8 +47,20 @@ def load(case: Case, index: Index) -> Sample:
     )
 
 
-def class_map(labels: np.ndarray, values: Sequence[int], path: str) -> np.ndarray:
-    """Stored values -> class indices (their place in `values`).
+def label_map(case: Case, path: str) -> np.ndarray:
+    """The label map of a case as stored in `path`, on the grid of its image. Raises ReadError."""
+    return read_labels(
+        path, case.label_index, like=case.image[0], like_index=case.index, names=case.label_names
+    )
+
+
+def class_map(
+    labels: np.ndarray,
+    values: Sequence[int],
+    path: str,
+    strays: Mapping[int, int] = NO_STRAYS,
+) -> np.ndarray:
+    """Stored values -> class indices (their place in `values`); strays are of their own class's.
 
     Raises:
         DataError: a value that is not listed.
@@ -53,6 +68,10 @@ def class_map(labels: np.ndarray, values: Sequence[int], path: str) -> np.ndarra
         >>> class_map(np.array([[0, 255]]), (0, 255), "m.png").tolist()
         [[0, 1]]
     """
+    if strays:
+        labels = labels.copy()
+        for odd, owner in strays.items():
+            labels[labels == odd] = owner
     known = np.asarray(values, dtype=np.int64)
     order = np.argsort(known)
     place = np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)
@@ -69,21 +88,20 @@ def _target(case: Case, index: Index, header: Header) -> int | np.ndarray | Even
     if case.label is None:
         return case.target
     if index.events:
-        from convivo.data.readers.wfdb import read_events
-
-        return read_events(case.label, index.classes)
-    labels = read_labels(case.label, case.label_index)
+        return read_events(case.label, index.classes, header)
+    labels = label_map(case, case.label)
     if labels.shape != header.shape:
         rule = (
             f"a label map has the shape of its image, {header.shape} ({Path(case.image[0]).name})"
         )
         remedy = "Bring both to one grid or leave the case out"
         raise ShapeError(case.label, rule, labels.shape, remedy)
-    if header.affine is not None and Path(case.label).is_file():
-        _check_place(case, header, read_header(case.label, case.label_index))
-    return (
-        labels if index.label_values is None else class_map(labels, index.label_values, case.label)
-    )
+    place = None if header.affine is None else label_header(case.label, case.label_index)
+    if place is not None:
+        _check_place(case, header, place)
+    if index.label_values is None:
+        return labels
+    return class_map(labels, index.label_values, case.label, strays_of(index))
 
 
 def _check_alike(case: Case, raws: Sequence[Raw]) -> None:

@@ -32,6 +32,16 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "mixed-channels": "warning",
         "constant-image": "warning",
         "class-missing": "warning",
+        "mixed-rates": "warning",  # channels of one recording
+        "duplicate-channels": "warning",
+        "unused-label": "warning",  # a second label map of an image
+        "stray-labels": "warning",  # a few label values beside those of the classes
+        "repeated-positions": "warning",  # of slices: a series of several volumes
+        "duplicate-slices": "warning",
+        "uneven-slices": "warning",
+        "gantry-tilt": "warning",
+        "slices-without-position": "warning",
+        "several-labels": "warning",  # of one image
         "class-imbalance": "warning",
         "subjects-unknown": "warning",
         "single-subject": "warning",

@@ -66,10 +66,12 @@ class Case:
     """One image, volume, series or record of a data set, not yet read.
 
     id: path relative to DATA (POSIX, with suffix), inside a container `file#index`.
-    image: absolute path(s); several files are channels of one case. index: place in a container.
+    image: absolute path(s); several files are channels of one case, the slices of a DICOM series
+    are the folder that holds them. index: place in a container.
     label: absolute path of a label map or annotation file. label_index: place in its container.
-    target: class index for classification, else None. split: a given split. subject: if known.
-    header: filled by the layout where reading it was free, else None.
+    label_names: of the regions in `label`, in the order of their values 1, 2, ..., where it names
+    them. target: class index for classification, else None. split: a given split. subject: if
+    known. header: filled by the layout where reading it was free, else None.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Case:
     index: int | None = None
     label: str | None = None
     label_index: int | None = None
+    label_names: tuple[str, ...] = ()
     target: int | None = None
     split: Split | None = None
     subject: str | None = None

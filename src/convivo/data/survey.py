@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from convivo.data.loading import label_map
 from convivo.data.problems import problem
-from convivo.data.readers import read, read_header, read_labels
+from convivo.data.readers import label_header, read, read_header
 from convivo.data.readers.failures import TRUNCATION
 from convivo.data.sample import Case, Header, Problem
 from convivo.errors import ReadError, ShapeError
@@ -160,10 +160,9 @@ def _header(case: Case) -> Header | Problem:
 def _label_map(of_case: tuple[Case, str]) -> LabelMap:
     case, path = of_case
     try:
-        labels = read_labels(path, case.label_index)
+        labels = label_map(case, path)
         placed = case.header is not None and case.header.affine is not None
-        one_file = placed and Path(path).is_file()  # a folder of masks has no header
-        header = read_header(path, case.label_index) if one_file else None
+        header = label_header(path, case.label_index) if placed else None
     except (ReadError, ShapeError) as error:
         return LabelMap(problem=damaged(case.id, error))
     return LabelMap(shape=labels.shape, counts=count_values(labels), header=header)

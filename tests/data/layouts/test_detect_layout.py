@@ -27,7 +27,7 @@ def test_nothing_there_empty_and_unknown(tmp_path):
         detect(tmp_path)
     (tmp_path / "notes.md").write_text("x")
     with pytest.raises(
-        ReadError, match=r"known layout \(msd.*\); got a folder in none of them \(no"
+        ReadError, match=r"known layout \(.*msd.*\); got a folder in none of them \(no"
     ):
         detect(tmp_path)
     with pytest.raises(ReadError, match="got a file in none of them"):
@@ -144,6 +144,8 @@ def refusal(path: str) -> str | None:
 
 @needs_data
 @pytest.mark.data
-def test_unknown_formats_end_in_one_error():
-    with pytest.raises(ReadError, match=r"odd_inputs/dicom: must be of a known layout"):
-        detect(REAL / "odd_inputs/dicom")
+def test_unknown_formats_end_in_one_error(tmp_path):
+    (tmp_path / "notes.docx").write_bytes(b"PK")
+    (tmp_path / "scan.xyz").write_bytes(bytes(99))
+    with pytest.raises(ReadError, match=r"must be of a known layout"):
+        detect(tmp_path)

@@ -161,10 +161,11 @@ def test_palette_mask_gives_its_indices(tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "m.png"), GREY % 3)
 
 
-def test_mask_in_colours_that_differ_is_refused(tmp_path):
-    path = save(tmp_path / "m.png", COLOUR)
-    with pytest.raises(ReadError, match="one value per position; got 3 channels that differ"):
-        read_labels(path)
+def test_mask_in_colours_is_one_value_a_colour(tmp_path):
+    labels = read_labels(save(tmp_path / "m.png", COLOUR))
+    grey = (COLOUR[..., :1] == COLOUR).all(-1)
+    packed = (COLOUR.astype(int) * (65536, 256, 1)).sum(-1) + 2**24
+    np.testing.assert_array_equal(labels, np.where(grey, COLOUR[..., 0], packed))
 
 
 def test_mask_that_is_only_transparency_is_refused(tmp_path):

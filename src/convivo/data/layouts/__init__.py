@@ -15,12 +15,16 @@ from convivo.errors import ReadError, UsageError, nearest_name
 
 # in this order: a folder is taken for the first layout that recognises it
 LAYOUTS: dict[str, str] = {
+    "nnunet": "nnunet",
     "msd": "msd",
     "medmnist": "medmnist",
     "idx": "idx",
     "wfdb": "wfdb",
     "ucr": "ucr",
+    "bids": "bids",
     "manifest": "manifest",
+    "edf": "edf",
+    "dicom": "dicom",
     "image-mask": "image_mask",
     "class-folders": "class_folders",
     "array": "array",

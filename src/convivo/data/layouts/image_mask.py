@@ -1,21 +1,30 @@
-"""Images and masks in sibling folders, with or without train/val/test, paired by name.
+"""Images and masks paired by name: in sibling folders or in one, with or without train/val/test.
 
-Also one folder per image with `images/` and `masks/`, a mask file per object (merged when read).
+Also one folder per image with `images/` and `masks/`, a mask file per object (merged when read),
+and one folder per case with a file per channel and one of labels.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from convivo.data.layouts.listing import (
-    Pairs,
     dimensions,
     folders,
     given_splits,
+    has_items,
     item_files,
     natural,
-    pair,
     relative,
     split_folders,
+)
+from convivo.data.layouts.names import (
+    Pairs,
+    label_part,
+    mixed_pairs,
+    names_label,
+    pair,
+    parts_of_case,
 )
 from convivo.data.problems import problem
 from convivo.data.sample import Case, Index, Problem, Split
@@ -39,15 +48,17 @@ LABELS = (
 )
 TO_PREDICT = ("imagests", "images_test")
 FOLDERS_TRIED = 3
+CASES_TRIED = 20
 
 
 def matches(root: Path) -> bool:
-    """Whether an images folder has a labels folder beside it, here or one split down."""
+    """Whether images have masks: in a folder beside theirs, in theirs by name, in one per case."""
     if not root.is_dir():
         return False
-    if folder_pair(root) or any(folder_pair(folder) for folder in split_folders(root).values()):
+    places = [root, *split_folders(root).values()]
+    if any(folder_pair(folder) or mixed_pairs(item_files(folder)) for folder in places):
         return True
-    return _one_folder_per_image(root)
+    return _one_folder_per_image(root) or _one_folder_per_case(root) or _folders_of_pairs(root)
 
 
 def index(root: Path) -> Index:
@@ -60,6 +71,8 @@ def index(root: Path) -> Index:
     Raises:
         ReadError: no image has a label, or none of the images can be read.
     """
+    if _one_folder_per_case(root):
+        return _index(root, *_channel_cases(root), unlabelled=[])
     cases: list[Case] = []
     problems: list[Problem] = []
     unlabelled: list[Path] = []
@@ -69,6 +82,12 @@ def index(root: Path) -> Index:
             problems += pairing_problems(part, root)
         else:
             unlabelled += part
+    return _index(root, cases, problems, unlabelled=unlabelled)
+
+
+def _index(
+    root: Path, cases: list[Case], problems: list[Problem], *, unlabelled: list[Path]
+) -> Index:
     if not cases:
         rule = "an image and its mask have the same file name"
         got = f"{len(problems)} files without a partner" if problems else "no files"
@@ -93,13 +112,16 @@ def folder_pair(root: Path) -> tuple[Path, Path] | None:
 
 
 def pairing_problems(found: Pairs, root: Path) -> Iterator[Problem]:
-    """Problems for images without a label and labels without an image."""
+    """Problems for images without a label, labels without an image, further labels."""
     for path in found.images:
         remedy = "Add the label or move the image away"
         yield problem("missing-label", relative(path, root), "the image has no label", remedy)
     for path in found.labels:
         remedy = "Add the image or remove the label"
         yield problem("missing-image", relative(path, root), "the label has no image", remedy)
+    for path in found.further:
+        message, remedy = "its image has another label, which is used", "Move one of them away"
+        yield problem("unused-label", relative(path, root), message, remedy)
 
 
 def _parts(root: Path) -> Iterator[tuple[Split | None, Pairs | list[Path]]]:
@@ -110,6 +132,10 @@ def _parts(root: Path) -> Iterator[tuple[Split | None, Pairs | list[Path]]]:
         for folder in folders(root):
             if folder.name.lower() in TO_PREDICT or splits.get("test") == folder:
                 yield None, _images_of(folder)
+    elif found := mixed_pairs(item_files(root)):
+        yield None, found
+        if "test" in splits:
+            yield None, _images_of(splits["test"])
     elif splits:
         yield from ((split, _part(folder)) for split, folder in splits.items())
     else:
@@ -120,7 +146,7 @@ def _parts(root: Path) -> Iterator[tuple[Split | None, Pairs | list[Path]]]:
 def _part(folder: Path) -> Pairs | list[Path]:
     both = folder_pair(folder)
     if both is None:
-        return _images_of(folder)
+        return mixed_pairs(item_files(folder)) or _images_of(folder)
     images, labels = item_files(both[0]), item_files(both[1])
     return pair(images, labels) if labels else images
 
@@ -153,3 +179,52 @@ def _one_folder_per_image(root: Path) -> bool:
         (both := folder_pair(folder)) is not None and len(item_files(both[0])) == 1
         for folder in first
     )
+
+
+def _one_folder_per_case(root: Path) -> bool:
+    return not _folders_of_pairs(root) and _usual_parts(root) is not None
+
+
+def _usual_parts(root: Path) -> frozenset[str] | None:
+    """The parts that at least half of the first folders hold alike, one of them a label."""
+    first = _first_folders(root, CASES_TRIED)
+    found = Counter(frozenset(parts_of_case(item_files(folder))) for folder in first)
+    usual, count = next(iter(found.most_common(1)), (frozenset(), 0))
+    complete = len(usual) > 1 and label_part(usual) is not None
+    return usual if complete and count > 1 and 2 * count >= len(first) else None
+
+
+def _folders_of_pairs(root: Path) -> bool:
+    """Whether the first folders hold images that all have a mask of their name."""
+    first = _first_folders(root, FOLDERS_TRIED)
+    pairs = [mixed_pairs(item_files(folder)) for folder in first]
+    return len(pairs) > 1 and all(found is not None and not found.images for found in pairs)
+
+
+def _first_folders(root: Path, count: int) -> list[Path]:
+    if split_folders(root):
+        return []
+    return [folder for folder in folders(root) if has_items(folder)][:count]
+
+
+def _channel_cases(root: Path) -> tuple[list[Case], list[Problem]]:
+    """A case per folder: its parts but the label are channels, in the order of their names."""
+    usual = _usual_parts(root) or frozenset()
+    label = str(label_part(usual))
+    channels = sorted(part for part in usual if not names_label(part))
+    every = {folder: parts_of_case(item_files(folder)) for folder in folders(root)}
+    every = {folder: parts for folder, parts in every.items() if parts}
+    cases, problems = [], []
+    for folder in sorted(every, key=lambda path: natural(path.name)):
+        parts = every[folder]
+        missing = [key for key in (*channels, label) if key not in parts]
+        if missing:
+            code = "missing-label" if missing == [label] else "missing-image"
+            message = f"the case has no file {', '.join(map(repr, missing))}"
+            where, remedy = relative(folder, root), "Add it or move the folder away"
+            problems.append(problem(code, where, message, remedy))
+            continue
+        files = tuple(str(parts[key].absolute()) for key in channels)
+        case_id = relative(parts[channels[0]], root)
+        cases.append(Case(id=case_id, image=files, label=str(parts[label].absolute())))
+    return cases, problems

@@ -1,12 +1,12 @@
-"""What the layouts share: looking into folders, natural order, names of splits, pairs by name."""
+"""What the layouts share: looking into folders, natural order, names of splits."""
 
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from convivo.data.readers import is_item, read_header, stem_of
+from convivo.data.readers import is_folder_item, is_item, read_header, stem_of, suffix_of
 from convivo.data.sample import Case, Split
 from convivo.errors import ReadError
 
@@ -21,10 +21,6 @@ SPLITS: dict[str, Split] = {
 }
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 HEADERS_TRIED = 20
-PREFIX = re.compile(r"^(mask|masks|label|labels|seg|gt|image|images|img)[_-]", re.IGNORECASE)
-SUFFIX = re.compile(
-    r"[_-](mask|masks|label|labels|seg|segmentation|gt|manual|image|img)$", re.IGNORECASE
-)
 
 
 def natural(text: str) -> tuple[tuple[int, str], ...]:
@@ -49,18 +45,38 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
 
 def folders(folder: Path) -> list[Path]:
     """Subfolders by name, hidden and system ones left out. Raises ReadError."""
-    return sorted(Path(e.path) for e in _visible(folder) if e.is_dir())
+    return sorted(
+        Path(e.path) for e in _visible(folder) if e.is_dir() and not is_folder_item(e.name)
+    )
 
 
 def item_files(folder: Path) -> list[Path]:
     """Image, volume and array files in natural order; nothing is opened. Raises ReadError."""
-    names = [e.name for e in _visible(folder) if is_item(e.name) and e.is_file()]
-    return [folder / name for name in sorted(names, key=natural)]
+    return [folder / name for name in sorted(_items(folder), key=natural)]
 
 
 def has_items(folder: Path) -> bool:
     """Whether the folder itself holds an image, volume or array file."""
-    return any(is_item(e.name) and e.is_file() for e in _visible(folder))
+    entries = _visible(folder)
+    return any(_is_entry(e) and not _is_mat(e.name) for e in entries) or bool(_items(folder))
+
+
+def _items(folder: Path) -> list[str]:
+    """Names of items; the .mat of a WFDB record (.hea beside it) is a part of that record."""
+    entries = _visible(folder)
+    names = [e.name for e in entries if _is_entry(e)]
+    if not any(map(_is_mat, names)):
+        return names
+    records = {stem_of(e.name) for e in entries if suffix_of(e.name) == ".hea"}
+    return [name for name in names if not (_is_mat(name) and stem_of(name) in records)]
+
+
+def _is_entry(entry: os.DirEntry[str]) -> bool:
+    return is_item(entry.name) and is_folder_item(entry.name) == entry.is_dir()
+
+
+def _is_mat(name: str) -> bool:
+    return name.lower().endswith(".mat")
 
 
 def split_folders(root: Path) -> dict[Split, Path]:
@@ -111,45 +127,3 @@ def dimensions(paths: Sequence[Path | str]) -> int:
             first = first or error
     assert first is not None, "callers give at least one path"
     raise first
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Images with their label file, images without one, label files without an image."""
-
-    matched: tuple[tuple[Path, Path], ...]
-    images: tuple[Path, ...]
-    labels: tuple[Path, ...]
-
-
-def pair(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
-    """Match by name without suffix; where that fails, also without `_mask`, `seg_` and the like.
-
-    Example:
-        >>> found = pair([Path("a.png"), Path("b.png")], [Path("a_mask.png"), Path("c.png")])
-        >>> [image.name for image, _ in found.matched], [path.name for path in found.labels]
-        (['a.png'], ['c.png'])
-    """
-    exact = {stem_of(path): path for path in reversed(labels)}
-    loose = {plain_stem(path): path for path in reversed(labels)}
-    matched, alone = [], []
-    for image in images:
-        label = exact.get(stem_of(image)) or loose.get(plain_stem(image))
-        if label is None:
-            alone.append(image)
-        else:
-            matched.append((image, label))
-    used = {label for _, label in matched}
-    rest = tuple(path for path in labels if path not in used)
-    return Pairs(tuple(matched), tuple(alone), rest)
-
-
-def plain_stem(path: Path) -> str:
-    """The stem without a word that says image or mask.
-
-    Example:
-        >>> plain_stem(Path("ISIC_01_segmentation.png")), plain_stem(Path("mask-7.tif"))
-        ('isic_01', '7')
-    """
-    stem = stem_of(path)
-    return (SUFFIX.sub("", PREFIX.sub("", stem)) or stem).lower()

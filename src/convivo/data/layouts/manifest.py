@@ -1,10 +1,11 @@
-"""A table (CSV or TSV) of files: path, label, and where known subject and split."""
+"""A table (CSV, TSV or JSON) of files: path, label, and where known subject and split."""
 
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from convivo.data.layouts import json_rows
 from convivo.data.layouts.listing import SPLITS, dimensions, given_splits, natural, relative
 from convivo.data.problems import problem
 from convivo.data.readers import suffix_of
@@ -13,7 +14,7 @@ from convivo.errors import ReadError
 
 NAME = "manifest"
 
-SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (".csv", ".tsv", *json_rows.SUFFIXES)
 COLUMNS = {
     "path": ("path", "image", "file", "filename", "image_path", "filepath"),
     "label": ("label", "class", "target", "mask", "label_path", "mask_path"),
@@ -113,7 +114,10 @@ def _only(root: Path) -> Path:
 def _columns(file: Path) -> dict[str, str]:
     """Role -> column name as written; {} where there is no column of paths."""
     try:
-        names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+        if _is_json(file):
+            names = list(dict.fromkeys(key for row in json_rows.json_rows(file) for key in row))
+        else:
+            names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
     except (OSError, csv.Error):
         return {}
     known = {name.strip().lower(): name for name in reversed(names)}
@@ -141,11 +145,7 @@ def _read(file: Path) -> _Table:
         rule = f"a table has a column of labels ({', '.join(COLUMNS['label'])})"
         raise ReadError(file, rule, got, "Add the column")
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = csv.DictReader(text, delimiter=_delimiter(file), restval="")
-            rows = [
-                _row(file, columns, lines.line_num, line) for line in lines if any(line.values())
-            ]
+        rows = [_row(file, columns, number, line) for number, line in _lines(file)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ReadError(file, "must be a table in UTF-8", error, "Save it as UTF-8") from error
     seen: set[str] = set()
@@ -154,6 +154,20 @@ def _read(file: Path) -> _Table:
             raise ReadError(f"{file}:{row.line}", "a path stands once", row.id, "Delete the row")
         seen.add(row.id)
     return _Table(file, columns, tuple(rows))
+
+
+def _lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and cells of every line that is not empty; of JSON the objects, counted from 1."""
+    if _is_json(file):
+        yield from enumerate(json_rows.json_rows(file), start=1)
+        return
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        lines = csv.DictReader(text, delimiter=_delimiter(file), restval="")
+        yield from ((lines.line_num, line) for line in lines if any(line.values()))
+
+
+def _is_json(file: Path) -> bool:
+    return file.suffix.lower() in json_rows.SUFFIXES
 
 
 def _row(file: Path, columns: dict[str, str], number: int, line: dict[str, str]) -> _Row:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from convivo.data.layouts.image_mask import pairing_problems
-from convivo.data.layouts.listing import Pairs, dimensions, item_files, natural, pair, relative
+from convivo.data.layouts.listing import dimensions, item_files, natural, relative
+from convivo.data.layouts.names import Pairs, pair
 from convivo.data.problems import problem
 from convivo.data.sample import Case, Index, Problem
 from convivo.errors import ReadError
@@ -39,7 +40,7 @@ def index(root: Path) -> Index:
     Raises:
         ReadError: `dataset.json` is broken, no image has a label, no image can be read.
     """
-    found = _description(root / DESCRIPTION)
+    found = description(root / DESCRIPTION)
     pairs, problems = _pairs(root, found)
     cases = [
         Case(id=relative(i, root), image=(str(i.absolute()),), label=str(n.absolute()))
@@ -48,7 +49,7 @@ def index(root: Path) -> Index:
     if not cases:
         rule, got = "lists images that are there, with their labels", f"{len(problems)} without"
         raise ReadError(root / DESCRIPTION, rule, got, "Complete imagesTr and labelsTr")
-    values, classes = _classes(root, found.get("labels"))
+    values, classes = named_classes(root, found.get("labels"))
     names = _channel_names(found.get("modality", found.get("channel_names")))
     return Index(
         layout=NAME,
@@ -64,7 +65,8 @@ def index(root: Path) -> Index:
     )
 
 
-def _description(file: Path) -> dict[str, Any]:
+def description(file: Path) -> dict[str, Any]:
+    """The object that `dataset.json` holds. Raises ReadError: it is broken."""
     try:
         found = json.loads(file.read_bytes())
     except (ValueError, OSError) as error:
@@ -114,8 +116,12 @@ def _entries(root: Path, listed: object) -> list[tuple[Path, Path]]:
     return list(entries.values())
 
 
-def _classes(root: Path, labels: object) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
-    """Stored values ascending and their names; {"0": "background"} and the reverse are known."""
+def named_classes(root: Path, labels: object) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+    """Stored values ascending and their names; {"0": "background"} and the reverse are known.
+
+    Raises:
+        ReadError: no such table, or a value named twice.
+    """
     if not labels:
         return None, ()
     file, rule = root / DESCRIPTION, "labels name each value once, as in {'0': 'background'}"

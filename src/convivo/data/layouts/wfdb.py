@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from convivo.data.readers import stem_of, suffix_of
 from convivo.data.readers import wfdb as reader
 from convivo.data.sample import Case, Header, Index, Problem
 from convivo.errors import ReadError
@@ -56,7 +57,7 @@ def index(root: Path) -> Index:
     if annotated:
         return _beats(root, heads, problems)
     if table:
-        return _records(root, heads, problems, table)
+        return labelled_records(root, heads, problems, table)
     paths = tuple(str(path.absolute()) for path in heads)
     return Index(
         layout=NAME,
@@ -109,9 +110,18 @@ def _beats(root: Path, heads: Mapping[Path, Header], problems: list[Problem]) ->
     )
 
 
-def _records(
-    root: Path, heads: Mapping[Path, Header], problems: list[Problem], table: Path
+def labelled_records(
+    root: Path,
+    heads: Mapping[Path, Header],
+    problems: list[Problem],
+    table: Path,
+    layout: str = NAME,
 ) -> Index:
+    """Whole recordings with the class that a table gives each; also for other formats of records.
+
+    Raises:
+        ReadError: a row of the table without a label.
+    """
     rows = _rows(table)
     classes = tuple(sorted({row.label for row in rows.values() if row.label is not None}))
     unreadable = {Path(problem.path).stem for problem in problems}
@@ -129,11 +139,12 @@ def _records(
     for name in sorted(set(rows) - unreadable - {path.stem for path in heads}):
         message = f"{table.name} labels a record that is not there: {name}"
         remedy = "Add the record or delete the row"
-        problems.append(_problem("missing-image", root / f"{name}.hea", message, remedy))
+        missing = root / f"{name}.{'hea' if layout == NAME else layout}"
+        problems.append(_problem("missing-image", missing, message, remedy))
     given = any(row.subject for row in rows.values())
-    source = f"column of {table.name}" if given else _source(heads.values())
+    source = f"column of {table.name}" if given else _source(heads.values(), layout)
     return Index(
-        layout=NAME,
+        layout=layout,
         root=root,
         task="classify",
         spatial_dims=1,
@@ -164,8 +175,10 @@ def _case(
     )
 
 
-def _source(heads: Iterable[Header]) -> str:
-    return "WFDB header comment" if any(head.subject for head in heads) else "WFDB record"
+def _source(heads: Iterable[Header], layout: str = NAME) -> str:
+    if not any(head.subject for head in heads):
+        return f"{layout.upper()} record"
+    return "WFDB header comment" if layout == NAME else "EDF patient code"
 
 
 def _heads(root: Path) -> list[Path]:
@@ -239,7 +252,8 @@ def _rows(table: Path) -> dict[str, _Row]:
         if len(cells) <= max(places.values()):
             rule = "every row holds a record name and a label"
             raise ReadError(f"{table}:{number}", rule, ",".join(cells)[:80], "Correct the row")
-        name = Path(cells[places["record"]].strip()).name.removesuffix(".hea")
+        name = Path(cells[places["record"]].strip()).name
+        name = stem_of(name) if suffix_of(name) else name  # dots may be part of a record's name
         row = _Row(cells[places["label"]].strip(), _subject(cells, places))
         contradicts = name in rows and rows[name].label != row.label
         rows[name] = _Row(None) if contradicts or not row.label else row

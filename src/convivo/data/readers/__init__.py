@@ -4,6 +4,7 @@ A new format is one module with `SUFFIXES`, `header(path, index)`, `read(path, i
 it makes sense, `read_labels` and `write_labels`, plus its suffixes here.
 """
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from convivo.data.readers.failures import missing, reading, saving
 from convivo.data.readers.labels import as_label_map
-from convivo.data.sample import Header, Raw
+from convivo.data.sample import Events, Header, Raw
 from convivo.errors import ReadError, ShapeError, UsageError
 
 READERS: dict[str, str] = {
@@ -41,6 +42,21 @@ READERS: dict[str, str] = {
     "idx4-ubyte.gz": "idx",
     ".idx": "idx",
     ".idx.gz": "idx",
+    ".nrrd": "itk",
+    ".nhdr": "itk",
+    ".mha": "itk",
+    ".mhd": "itk",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".hdf": "hdf5",
+    ".zarr": "zarr",
+    ".mat": "matlab",
+    ".edf": "edf",
+    ".bdf": "edf",
+    ".vhdr": "brainvision",
+    ".dcm": "dicom",
+    ".dicom": "dicom",
+    ".ima": "dicom",
     ".hea": "wfdb",
     ".arff": "ucr",
     ".ts": "ucr",
@@ -48,8 +64,10 @@ READERS: dict[str, str] = {
     ".txt": "ucr",
 }
 # formats of which one file is one item of a data set; .img is the second half of a .hdr
-ITEMS = ("nifti", "images", "tiff", "arrays")
+ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "hdf5", "zarr", "matlab")
+ITEMS += ("edf", "brainvision", "dicom")
 SECOND_HALVES = (".img", ".img.gz")
+FOLDERS = (".zarr",)  # an item that is a folder
 
 
 def suffix_of(path: Path | str) -> str | None:
@@ -77,6 +95,16 @@ def is_item(path: Path | str) -> bool:
     """Whether the name is that of an image, volume or array file. Opens nothing."""
     suffix = suffix_of(path)
     return suffix is not None and READERS[suffix] in ITEMS and suffix not in SECOND_HALVES
+
+
+def is_folder_item(path: Path | str) -> bool:
+    """Whether the name is that of an item which is a folder. Opens nothing.
+
+    Example:
+        >>> is_folder_item("scan.ome.zarr"), is_folder_item("images")
+        (True, False)
+    """
+    return suffix_of(path) in FOLDERS
 
 
 def reader_for(path: Path | str) -> ModuleType | None:
@@ -113,31 +141,76 @@ def read(path: Path | str, index: int | None = None) -> Raw:
         return Raw(array=native, header=raw.header)
 
 
-def read_labels(path: Path | str, index: int | None = None) -> np.ndarray:
+def read_labels(
+    path: Path | str,
+    index: int | None = None,
+    *,
+    like: Path | str | None = None,
+    like_index: int | None = None,
+    names: Sequence[str] = (),
+) -> np.ndarray:
     """The integer class values (*S) as stored.
 
     Colour whose channels agree counts as one; whole numbers in floats become integers; a folder
     is one mask file per object, merged: 1 wherever any of them is not 0.
 
+    Args:
+        like: the image of the labels: regions that are stored by their place in space (DICOM SEG,
+            RT Structure Set) are laid on its grid. like_index: its place in its container.
+        names: of such regions, in the order of their values 1, 2, ...
     Raises:
         ReadError: as `read`, and for values that are no class values.
         ShapeError: the masks of a folder differ in shape.
     """
     path = Path(path)
-    if path.is_dir():
+    if _is_mask_folder(path):
         return _merged(path)
     module = _require(path)
     with reading(path, _format(module)):
+        if _laid_on_image(module, path):
+            image = None if like is None else Path(like)
+            return module.read_labels(path, index, like=image, like_index=like_index, names=names)
         if hasattr(module, "read_labels"):
             return module.read_labels(path, index)
     return as_label_map(read(path, index).array, path)
 
 
-def write_labels(path: Path | str, labels: np.ndarray, *, like: Path | str) -> Path:
+def label_header(path: Path | str, index: int | None = None) -> Header | None:
+    """The header of a label map, to compare with its image's.
+
+    None where there is nothing to compare: a folder of masks, and regions that `read_labels` lays
+    on the grid of the image. Raises ReadError.
+    """
+    path = Path(path)
+    if _is_mask_folder(path):
+        return None
+    module = _require(path)
+    with reading(path, _format(module)):
+        return None if _laid_on_image(module, path) else module.header(path, index)
+
+
+def read_events(path: Path | str, classes: Sequence[str], header: Header) -> Events:
+    """The labelled moments of an annotation file, in samples of the recording of this header.
+
+    Raises:
+        ReadError: a missing or damaged file, or one without annotations.
+    """
+    path = Path(path)
+    if hasattr(reader_for(path), "read_annotations"):
+        return _module("moments").read_moments(path, classes, header)
+    return _module("wfdb").read_events(path, classes)
+
+
+def write_labels(
+    path: Path | str, labels: np.ndarray, *, like: Path | str, like_index: int | None = None
+) -> Path:
     """Save a label map (*S) in the format and on the grid of the file `like`, whole or not at all.
 
+    Args:
+        like_index: which volume of a DICOM folder `like` stands for, where it holds several.
     Returns:
-        the path written: of a JPEG or BMP image it ends in .png, which keeps values.
+        the path written: of a JPEG or BMP image it ends in .png, which keeps values; of a DICOM
+        series it is a DICOM SEG and ends in .dcm.
     Raises:
         ShapeError: another shape than `like`. DataError: values outside 0 ... 65535.
         ReadError: `like` cannot be read.
@@ -150,6 +223,8 @@ def write_labels(path: Path | str, labels: np.ndarray, *, like: Path | str) -> P
         raise UsageError(path, rule, got, "Convert the images to PNG, TIFF, NIfTI or .npy")
     read_header(like)  # so that what is wrong with `like` is told from what is with `path`
     with saving(path):
+        if like_index is not None:
+            return module.write_labels(path, labels, like=like, like_index=like_index)
         return module.write_labels(path, labels, like=like)
 
 
@@ -167,15 +242,29 @@ def _merged(folder: Path) -> np.ndarray:
     return merged.astype(np.uint8)
 
 
+def _is_mask_folder(path: Path) -> bool:
+    return path.is_dir() and not is_folder_item(path) and _dicom(path) is None
+
+
+def _laid_on_image(module: ModuleType, path: Path) -> bool:
+    return hasattr(module, "laid_on_image") and module.laid_on_image(path)
+
+
+def _dicom(path: Path) -> ModuleType | None:
+    """The reader of DICOM, for files without a suffix and for folders, told by what they hold."""
+    module = _module("dicom")
+    return module if path.exists() and module.reads(path) else None
+
+
 def _require(path: Path) -> ModuleType:
-    module = reader_for(path)
+    module = reader_for(path) or _dicom(path)
     if module is None:
         if not path.exists():
             raise missing(path)
         got = "a folder" if path.is_dir() else f"suffix {path.suffix!r}"
         known = f"Known: {', '.join(READERS)}"
         raise ReadError(path, "must be a file of a known format", got, known)
-    if path.is_dir():
+    if path.is_dir() and not (is_folder_item(path) or _format(module) == "dicom"):
         raise ReadError(path, "must be a file", "a folder", "Name a file in it")
     return module
 

@@ -7,25 +7,48 @@ import numpy as np
 from convivo.errors import DataError, ReadError, ShapeError
 
 LARGEST_LABEL = 65535
+ROUNDING = 1e-3  # as far as a class value may lie from a whole number: 0.9999 of a resampled mask
+COLOURED = 1 << 24  # added to the 24 bits of a colour, so that it is no grey value
 
 
 def as_label_map(array: np.ndarray, path: Path) -> np.ndarray:
     """A label map (*S) of integers, as stored, from an array (C, *S).
 
-    Equal channels (a mask saved as colour) become one; whole numbers in floats become integers.
+    Equal channels (a mask saved as colour) become one; where three of 8 bits differ, grey pixels
+    keep their value and a colour becomes 2^24 + 0xRRGGBB (`colour_name`). Whole numbers in
+    floats, within 0.001, become integers.
 
     Raises:
-        ReadError: the channels differ, or values are fractions or not finite.
+        ReadError: other channels differ, or values are fractions or not finite.
     Example:
         >>> as_label_map(np.array([[[0.0, 2.0]], [[0.0, 2.0]]]), Path("m.nii")).tolist()
         [[0, 2]]
     """
     first = array[0]
     if not all(np.array_equal(first, other) for other in array[1:]):
+        if len(array) == 3 and array.dtype == np.uint8:
+            return _colours(array)
         rule = "a label map has one value per position"
         remedy = "Save the mask with one channel of class values"
         raise ReadError(path, rule, f"{len(array)} channels that differ", remedy)
     return _as_integers(first, path)
+
+
+def colour_name(value: int) -> str | None:
+    """How a colour of a label map is called; None for a plain value.
+
+    Example:
+        >>> colour_name(COLOURED + 0xFF0080), colour_name(255)
+        ('#ff0080', None)
+    """
+    return f"#{value - COLOURED:06x}" if value >= COLOURED else None
+
+
+def _colours(array: np.ndarray) -> np.ndarray:
+    """(3, *S) uint8 -> (*S) int32."""
+    red, green, blue = array.astype(np.int32)
+    grey = (red == green) & (green == blue)
+    return np.where(grey, red, COLOURED + (red << 16) + (green << 8) + blue)
 
 
 def _as_integers(values: np.ndarray, path: Path) -> np.ndarray:
@@ -37,10 +60,11 @@ def _as_integers(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind != "f":
         raise ReadError(path, "labels are whole numbers", f"dtype {values.dtype}", remedy)
     with np.errstate(invalid="ignore"):
-        odd = ~(np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**31))
+        whole = np.round(values)
+        odd = ~(np.isfinite(values) & (np.abs(values - whole) <= ROUNDING) & (abs(whole) < 2**31))
     if odd.any():
         raise ReadError(path, "labels are whole numbers", values[odd].flat[0], remedy)
-    return values.astype(np.int32)
+    return whole.astype(np.int32)
 
 
 def smallest_unsigned(labels: np.ndarray, path: Path) -> np.ndarray:

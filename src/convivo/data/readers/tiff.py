@@ -1,10 +1,11 @@
 """TIFF and OME-TIFF through tifffile (extra `tiff`), or Pillow where that is not installed.
 
 The first series of a file is its item: pages are the slices of a volume, samples and the axis C
-its channels. Scales are not read: spacing is None.
+its channels. Spacing is that of OME or ImageJ (`tiff_scales`), else None.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageSequence
 from convivo.data.readers import images
 from convivo.data.readers.failures import missing_extra, truncated
 from convivo.data.readers.labels import check_grid, smallest_unsigned
+from convivo.data.readers.tiff_scales import scales_mm
 from convivo.data.readers.writing import whole
 from convivo.data.sample import Header, Raw
 from convivo.errors import ReadError
@@ -31,7 +33,7 @@ def header(path: Path, index: int | None = None) -> Header:
     if not _has_tifffile():
         return pillow_read(path).header
     with _tifffile().TiffFile(path) as file:
-        return _header(path, _first_series(path, file))
+        return _placed(_header(path, _first_series(path, file)), file)
 
 
 def read(path: Path, index: int | None = None) -> Raw:
@@ -45,7 +47,7 @@ def read(path: Path, index: int | None = None) -> Raw:
         return pillow_read(path)
     with _tifffile().TiffFile(path) as file:
         series = _first_series(path, file)
-        head = _header(path, series)
+        head = _placed(_header(path, series), file)
         _check_pages(path, series)
         array = _decoded(path, series)
         array = _by_palette(array, series) if _is_palette(series) else array
@@ -156,6 +158,12 @@ def _header(path: Path, series: "tifffile.TiffPageSeries") -> Header:
         dtype="uint8" if _is_palette(series) else dtype.newbyteorder("=").name,
         axes="ZYX" if depth else "YX",
     )
+
+
+def _placed(head: Header, file: "tifffile.TiffFile") -> Header:
+    """The header with the spacing that the file states."""
+    scales = scales_mm(file, head.axes)
+    return head if scales is None else replace(head, spacing=scales, spacing_unit="mm")
 
 
 def _data_channels(series: "tifffile.TiffPageSeries", of: dict[str, int], colour: list[str]) -> int:
