@@ -1,0 +1,335 @@
+"""Whole commands under a hard limit of memory: train, evaluate, predict, each a process of its own.
+
+A committed seed draws data x networks x limits of 2, 3, 4 and 6 GiB; the batch that is wished for
+is larger than fits, so that the ledger has to find the one that does. Predictions run at 1 GiB. The
+kernel ends who takes more: a memory group where one can be made, else a limit on address space.
+What the processes really hold is looked at from outside.
+Run: python bench/ledger_limits.py --count 20          (some two hours on two cores)
+     python bench/ledger_limits.py --only 3,7 --keep   (two of them; their folders stay)
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convivo.architectures import ARCHITECTURES
+from convivo.data.phantoms import make_images, make_signals, make_volumes
+from convivo.training.process_memory import children_of, held, memory_of
+
+SEED = 4
+MIB = 2**20
+GIB = 2**30
+LIMITS = (2, 3, 4, 6)
+PREDICT_LIMIT = 1
+LOOK_SECONDS = 0.01
+STEPS = 3
+USED = 0.75  # of what was given, where the batch was solved for
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+GROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set to train on, and what to predict afterwards.
+
+    batch: wished, more than fits. make: writes it; None for real data. large: writes one input
+    that is much larger than those trained on.
+    """
+
+    name: str
+    nets: tuple[str, ...]
+    batch: int
+    make: Callable[[Path], Path] | None = None
+    large: Callable[[Path], Path] | None = None
+    settings: tuple[str, ...] = ()
+
+
+CLASSIFIERS = ("resnet18", "resnet50", "densenet121", "vgg11_bn", "googlenet")
+MAPPERS = ("unet", "segnet", "fcn32s")
+
+
+def _long_record(out: Path) -> Path:
+    return make_signals(out, records=1, seconds=3600, seed=9)
+
+
+def _wide_image(out: Path) -> Path:
+    return make_images(out, count=1, size=(2400, 2000), seed=9)
+
+
+def _large_volume(out: Path) -> Path:
+    return make_volumes(out, count=1, shape=(240, 240, 120), seed=9) / "imagesTr"
+
+
+DATA = (
+    Data("signals", CLASSIFIERS, 16384, lambda out: make_signals(out, records=9, seconds=240),
+         _long_record),
+    Data("images", MAPPERS, 512, lambda out: make_images(out, count=24, size=(512, 448)),
+         _wide_image, ("input.size=[256,256]",)),
+    Data("cells", CLASSIFIERS, 4096,
+         lambda out: make_images(out, count=60, size=(448, 448), task="classify"),
+         None, ("input.size=[224,224]",)),
+    Data("volumes", MAPPERS, 256, lambda out: make_volumes(out, count=8, shape=(112, 104, 72)),
+         _large_volume, ("input.size=[64,64,64]",)),
+    Data("mitbih", CLASSIFIERS, 16384),
+    Data("dsb2018_nuclei", MAPPERS, 512),
+    Data("hippocampus_msd", MAPPERS, 512),
+    Data("adrenalmnist3d_64", CLASSIFIERS, 512),
+    Data("breastmnist", CLASSIFIERS, 8192, None, None, ("input.size=[128,128]",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One data set, one network, one limit."""
+
+    data: Data
+    net: str
+    gib: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended. status: of its exit, negative for a signal. peak: private and shared."""
+
+    status: int
+    peak: int
+    seconds: float
+    said: str
+
+
+def draw(number: int, seed: int) -> list[Combination]:
+    """Combinations in which every data set and every limit occurs about equally often."""
+    rng, found = random.Random(seed), []
+    there = [data for data in DATA if data.make or (REAL / data.name).exists()]
+    sets = [there[i % len(there)] for i in range(number)]
+    limits = [LIMITS[i % len(LIMITS)] for i in range(number)]
+    rng.shuffle(limits)
+    for data, gib in zip(sets, limits, strict=True):
+        nets = [name for name in data.nets if name in ARCHITECTURES]
+        found.append(Combination(data, rng.choice(nets), gib))
+    return found
+
+
+class Cage:
+    """A hard limit for processes: a memory group, or address space where none can be made."""
+
+    def __init__(self) -> None:
+        self.top, self.kind = None, "RLIMIT_AS"
+        for top in GROUPS:
+            name = "memory.limit_in_bytes" if top.name == "memory" else "memory.max"
+            probe = top / f"convivo_{os.getpid()}"
+            try:
+                probe.mkdir()
+            except OSError:
+                continue
+            usable = (probe / name).exists()
+            probe.rmdir()
+            if usable:
+                self.top, self.file, self.kind = top, name, "a memory group"
+                return
+
+    @contextmanager
+    def limit(self, count: int) -> Iterator[Callable[[], None]]:
+        """What a child calls before it becomes the command."""
+        if self.top is None:
+            yield lambda: resource.setrlimit(resource.RLIMIT_AS, (count, count))
+            return
+        group = self.top / f"convivo_{os.getpid()}"
+        group.mkdir()
+        try:
+            (group / self.file).write_text(str(count))
+            swap = group / "memory.swap.max"
+            if swap.exists():
+                swap.write_text("0")
+            yield lambda: _join(group)
+        finally:
+            for _ in range(50):
+                try:
+                    group.rmdir()
+                    break
+                except OSError:  # the last process is still being taken down
+                    time.sleep(0.1)
+
+
+def _join(group: Path) -> None:
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def ran(words: list[str], cage: Cage, count: int) -> Ended:
+    """One command, watched from outside."""
+    began, peak = time.monotonic(), 0
+    command = [sys.executable, "-m", "convivo", *words]
+    with cage.limit(count) as confine, tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen(command, stdout=said, stderr=said, preexec_fn=confine) as child:
+            while child.poll() is None:
+                family = [child.pid, *children_of(child.pid)]
+                peak = max(peak, sum(held(memory_of(one)) for one in family))
+                time.sleep(LOOK_SECONDS)
+        said.seek(0)
+        text = said.read()
+    return Ended(child.returncode, peak, time.monotonic() - began, text)
+
+
+def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
+    """Train, evaluate and predict; what each took, and what the plan had said."""
+    data = REAL / one.data.name
+    if one.data.make is not None:
+        data = one.data.make(folder / "data")
+    inputs = one.data.large(folder / "large") if one.data.large is not None else data
+    run, limit = folder / "run", one.gib * GIB
+    wishes = [f"train.steps={STEPS}", f"train.validate_every={STEPS}",
+              f"train.batch={one.data.batch}", *one.data.settings]  # fmt: skip
+    words = ["train", str(data), "--out", str(run), "--net", one.net, "--epochs", "1"]
+    words += ["--ram", f"{one.gib}G", "--accept", "duplicate-across-splits"]
+    trained = ran([*words, *[w for wish in wishes for w in ("--set", wish)]], cage, limit)
+    row: dict[str, Any] = {"data": one.data.name, "net": one.net, "gib": one.gib}
+    row |= {"train": asdict(trained), "plan": _planned(run)}
+    if trained.status == 0:
+        row["evaluate"] = asdict(ran(["evaluate", str(run)], cage, limit))
+        words = ["predict", str(run), *_some(inputs), "--out", str(folder / "out")]
+        row["predict"] = asdict(ran(words, cage, PREDICT_LIMIT * GIB))
+    return row
+
+
+def _some(inputs: Path) -> list[str]:
+    """A few files of a folder, or the folder's container."""
+    known = (".hea", ".png", ".nii.gz", ".npz")
+    found = sorted(p for p in inputs.rglob("*") if p.name.endswith(known) and "label" not in str(p))
+    found = [p for p in found if "masks" not in p.parts]
+    return [str(path) for path in found[:4]]
+
+
+def _planned(run: Path) -> dict[str, Any]:
+    """What the plan said of memory, and what was chosen."""
+    try:
+        plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    keys = ("batch", "accumulate", "checkpointing", "allocator", "precision", "memory", "measured")
+    return {key: plan.get(key) for key in keys} | {"size": plan["sampling"]["size"]}
+
+
+def solved(row: dict[str, Any]) -> bool:
+    """Whether the batch was found by the ledger, the wish being too much."""
+    return (row["plan"].get("accumulate") or 1) > 1
+
+
+def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
+    """The committed page."""
+    jobs = [row.get(name) for row in rows for name in ("train", "evaluate", "predict")]
+    done = [row for row in rows if _all_done(row)]
+    used = [row["train"]["peak"] / (row["gib"] * GIB) for row in rows if solved(row)]
+    enough = sum(share >= USED for share in used)
+    over = sum(share > 1 for share in used)
+    lines = [
+        "# Whole commands under a hard limit of memory",
+        "",
+        f"{len(rows)} combinations drawn by seed {seed}, {STEPS} training steps each; torch "
+        f"{torch.__version__}, {torch.get_num_threads()} threads; limited by {cage.kind}. "
+        "Made by `python bench/ledger_limits.py`.",
+        "",
+        "| | measured | gate |",
+        "|---|---|---|",
+        f"| trained, evaluated and predicted | {len(done)} of {len(rows)} | all |",
+        f"| processes ended by the kernel | {sum(j is not None and j['status'] < 0 for j in jobs)} "
+        "| none |",
+        f"| batch solved for: uses {USED:.0%} of the limit | {enough} of {len(used)} | all |",
+        f"| batch solved for: exceeds the limit | {over} of {len(used)} | none |",
+        "",
+        "Bytes are private and shared ones of the process tree. Trainings and evaluations have the "
+        f"limit of their row, predictions {PREDICT_LIMIT} GiB.",
+        "",
+        "| data | network | GiB | batch x passes | patch | foretold, at most | train | of limit "
+        "| evaluate | predict | status | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        *map(_line, rows),
+    ]
+    failed = [f"- {_name(row)}: {_last(row)}" for row in rows if not _all_done(row)]
+    return "\n".join([*lines, *(["", "Not to the end:", "", *failed] if failed else [])]) + "\n"
+
+
+def _all_done(row: dict[str, Any]) -> bool:
+    return all(
+        name in row and row[name]["status"] == 0 for name in ("train", "evaluate", "predict")
+    )
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['data']}, {row['net']}, {row['gib']} GiB"
+
+
+def _last(row: dict[str, Any]) -> str:
+    name = [n for n in ("train", "evaluate", "predict") if n in row][-1]
+    lines = row[name]["said"].strip().splitlines() or ["(nothing said)"]
+    status = row[name]["status"]
+    why = signal.Signals(-status).name if status < 0 else f"exit {status}"
+    return f"{name}, {why}: {lines[-1][:300]}"
+
+
+def _line(row: dict[str, Any]) -> str:
+    plan, memory = row["plan"], row["plan"].get("memory") or {}
+    passes = plan.get("accumulate") or 1
+    size = "x".join(map(str, plan.get("size", [])))
+    told = [memory.get(name) for name in ("process_peak", "process_bound")]
+    peaks = [row[n]["peak"] / MIB if n in row else None for n in ("train", "evaluate", "predict")]
+    jobs = [row[n] for n in ("train", "evaluate", "predict") if n in row]
+    share = row["train"]["peak"] / (row["gib"] * GIB)
+    cells = [
+        row["data"], row["net"], row["gib"], f"{plan.get('batch')} / {passes}", size,
+        ", ".join("-" if n is None else f"{n / MIB:,.0f}" for n in told),
+        _mib(peaks[0]), f"{share:.0%}{'' if solved(row) else ' (all fits)'}", _mib(peaks[1]),
+        _mib(peaks[2]), " ".join(str(job["status"]) for job in jobs),
+        " + ".join(f"{job['seconds']:.0f}" for job in jobs),
+    ]  # fmt: skip
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _mib(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", help="numbers of the combinations, from 0")
+    parser.add_argument("--out", type=Path, default=Path("bench/results/ledger_limits.md"))
+    parser.add_argument("--json", type=Path, help="keep the rows, with all that was said")
+    parser.add_argument("--keep", type=Path, help="a folder for data and runs, which then stay")
+    args = parser.parse_args()
+    cage, rows = Cage(), []
+    for number, one in enumerate(draw(args.count, args.seed)):
+        if args.only and str(number) not in args.only.split(","):
+            continue
+        folder = Path(args.keep or tempfile.mkdtemp()) / f"limits_{number}"
+        folder.mkdir(parents=True)
+        row = go(one, folder, cage)
+        rows.append(row)
+        print(number, _line(row), flush=True)
+        if not _all_done(row):
+            print("   ", _last(row), flush=True)
+        if args.json:
+            args.json.write_text(json.dumps(rows), encoding="utf-8")
+        if not args.keep:
+            shutil.rmtree(folder)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(table(rows, cage, args.seed), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
