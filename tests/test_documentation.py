@@ -1,7 +1,9 @@
 """What the reference says is what the program knows."""
 
+import doctest
 import re
 import runpy
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import typer
 
 from convivo import schemas
-from convivo.cli import app
+from convivo.cli import app, main
 from convivo.data.labels import DISEASE, HEALTH
 from convivo.data.layouts import LAYOUTS
 from convivo.data.problems import CODES
@@ -24,6 +26,8 @@ CLAIMS = {
     if path.stem not in ("figure", "fitting")
 }
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+MEMORY_PAGE = (ROOT / "docs" / "reference" / "memory.md").read_text(encoding="utf-8")
+SESSIONS = re.findall(r"^```\n\$ convivo (.+)\n((?:.*\n)*?)```$", MEMORY_PAGE, re.M)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -56,6 +60,34 @@ def test_the_words_that_name_a_disease_are_in_the_reference() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_page_about_memory_has_the_lectures_sums() -> None:
+    assert len(SESSIONS) >= 5
+    figures = ("= 160,168,004", "= 14,484,929,220", " 400,010\n", "\n260\n")
+    assert [figure for figure in figures if figure not in MEMORY_PAGE] == []
+
+
+@pytest.mark.parametrize(("command", "shown"), SESSIONS, ids=[words for words, _ in SESSIONS])
+def test_a_command_about_memory_prints_what_the_page_shows(
+    command: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mebibytes and the peak's layer depend on the machine's kernels: only their form counts."""
+    assert main(shlex.split(command)) == 0
+    answer = capsys.readouterr().out
+    told, wanted = (
+        re.sub(r"(?<=at its peak in )[^,]*|[\d,]+\.\d", "#", text).replace("  ...", "...")
+        for text in (answer, shown)
+    )
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(wanted, told, flags), answer
+
+
+def test_the_python_of_the_page_about_memory_holds() -> None:
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", MEMORY_PAGE, re.M | re.S))
+    test = doctest.DocTestParser().get_doctest(code, {}, "memory.md", None, None)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_every_claim_of_the_lecture_has_an_experiment() -> None:

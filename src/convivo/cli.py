@@ -153,6 +153,7 @@ def train(
     net: Net = None,
     task: Task = None,
     ram: Ram = None,
+    vram: Vram = None,
     time: Time = None,
     epochs: Epochs = None,
     seed: Annotated[int, _option("Of every random choice.", "--seed", min=0)] = 0,
@@ -178,10 +179,11 @@ def train(
     from convivo.verbs.train import train as verb
 
     run = verb(
-        data, out=out, net=net, task=task, ram=ram, time=time, epochs=epochs, seed=seed,
-        settings=tuple(settings or ()), config=configuration, device=device, precision=precision,
-        threads=threads, accept=tuple(accept or ()), resume=resume, plan=plan, init=init,
-        layout=layout, subject=subject, labels=labels, positive=positive, quiet=context.obj,
+        data, out=out, net=net, task=task, ram=ram, vram=vram, time=time, epochs=epochs,
+        seed=seed, settings=tuple(settings or ()), config=configuration, device=device,
+        precision=precision, threads=threads, accept=tuple(accept or ()), resume=resume,
+        plan=plan, init=init, layout=layout, subject=subject, labels=labels, positive=positive,
+        quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 
@@ -192,6 +194,7 @@ def evaluate(
     run: RunFolder,
     data: Annotated[Path | None, _option("Other data than the run's own.", "--data")] = None,
     split: Annotated[Literal["test", "val"], _option("Which part.", "--split")] = "test",
+    ram: Ram = None,
     device: Device = "auto",
     threads: Threads = None,
     layout: Layout = None,
@@ -204,7 +207,7 @@ def evaluate(
 
     reading = {"layout": layout, "subject": subject, "positive": positive, "labels": labels}
     document = verb.evaluate(
-        run, data=data, split=split, device=device, threads=threads, quiet=context.obj,
+        run, data=data, split=split, ram=ram, device=device, threads=threads, quiet=context.obj,
         **{name: value for name, value in reading.items() if value is not None},
     )  # fmt: skip
     return Answer(document, lambda: verb.text(document))
@@ -221,6 +224,7 @@ def predict(
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
     backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
+    ram: Ram = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> Answer:
@@ -228,8 +232,8 @@ def predict(
     from convivo.verbs.predict import predict as verb
 
     document = verb(
-        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, device=device,
-        threads=threads, quiet=context.obj,
+        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, ram=ram,
+        device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]

@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
 
+from convivo.arrays.label_resampling import resample_labels
 from convivo.arrays.resampling import (
     rate_grid,
     rate_ratio,
     resample,
-    resample_labels,
     resample_rate,
     resample_to,
 )

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convivo.arrays.tiling import blend_weights, predict_tiled, tile_starts
+from convivo.arrays.tile_grid import blend_weights, tile_starts
+from convivo.arrays.tiling import predict_tiled
 from convivo.errors import ShapeError
 
 CASES = [

@@ -1,6 +1,7 @@
 """Bytes of tiled prediction told beforehand, against NumPy's own book-keeping."""
 
 import tracemalloc
+from math import prod
 
 import numpy as np
 import pytest
@@ -10,37 +11,64 @@ from torch import nn
 from convivo.inference.predictor import Predictor
 from convivo.tasks.segment import Segment
 
+SIZES = [
+    ((200_000,), (4_096,), 8),
+    ((500, 400), (64, 96), 4),
+    ((60, 50, 70), (24, 16, 32), 2),
+    ((60, 50, 70), (60, 56, 72), 2),
+]
 
-class Zeros(nn.Module):
-    """Three classes for every position, of no memory that NumPy knows."""
 
-    def __init__(self) -> None:
+class Flat(nn.Module):
+    """Three classes for every position, of no memory that NumPy knows; notes what NumPy holds."""
+
+    def __init__(self, margin: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
+        self.margin, self.held, self.most = margin, [], 0
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.held.append(tracemalloc.get_traced_memory()[0])
+        self.most = max(self.most, len(images))
+        for axis, cut in enumerate(self.margin or (), 2):
+            images = images.narrow(axis, cut, images.shape[axis] - 2 * cut)
         return images[:, :1].expand(-1, 3, *images.shape[2:]) * self.weight
 
 
-@pytest.mark.parametrize(
-    ("size", "tile", "batch"),
-    [
-        ((200_000,), (4_096,), 8),
-        ((500, 400), (64, 96), 4),
-        ((60, 50, 70), (24, 16, 32), 2),
-        ((60, 50, 70), (60, 56, 72), 2),
-    ],
-)
-def test_a_map_takes_about_what_was_told(
-    size: tuple[int, ...], tile: tuple[int, ...], batch: int
-) -> None:
-    predictor = Predictor(
-        network=Zeros().eval(), task=Segment(classes=("a", "b", "c")), sampling="patch", size=tile,
-        batch=batch, multiple=(8,) * len(size),
+def flat(tile: tuple[int, ...], batch: int, margin: tuple[int, ...] | None = None) -> Predictor:
+    return Predictor(
+        network=Flat(margin).eval(), task=Segment(classes=("a", "b", "c")), sampling="patch",
+        size=tile, batch=batch, multiple=None if margin else (8,) * len(tile), margin=margin,
+        step=(4,) * len(tile) if margin else None,
     )  # fmt: skip
-    image = np.zeros((2, *size), np.float16)
+
+
+def traced(predictor: Predictor, image: np.ndarray) -> tuple[int, int]:
+    """Most bytes that NumPy holds during a pass, and at any time."""
     tracemalloc.start()
-    predictor.map(image)
+    before, _ = tracemalloc.get_traced_memory()
+    predictor.labels(image)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert predictor.cost(image.shape) == pytest.approx(peak, rel=0.3)
+    return max(predictor.network.held) - before, peak - before
+
+
+@pytest.mark.parametrize(("size", "tile", "batch"), SIZES)
+@pytest.mark.parametrize("margin", [0, 6])
+def test_what_lives_during_a_pass_is_what_was_told(
+    size: tuple[int, ...], tile: tuple[int, ...], batch: int, margin: int
+) -> None:
+    predictor = flat(tile, batch, (margin,) * len(size) if margin else None)
+    image = np.zeros((2, *size), np.float16)
+    held, peak = traced(predictor, image)
+    seen = 4 * 2 * predictor.network.most * prod(predictor.tile_for(size))
+    own = predictor.cost(image.shape)
+    assert held == pytest.approx(own + seen, rel=0.01, abs=80_000)
+    assert peak <= own + max(seen, predictor.between(image.shape)) * 1.01 + 80_000
+
+
+def test_a_larger_image_takes_labels_and_rows_of_one_tile_only() -> None:
+    predictor = flat((16, 16, 16), 1)
+    small, large = (predictor.cost((1, n, 160, 160)) for n in (160, 320))
+    assert large - small == pytest.approx(160 * 160 * 160, rel=0.001)
+    assert predictor.cost((1, 160, 160, 160)) < 4 * 3 * 160**3 / 3

@@ -125,7 +125,7 @@ def test_bad_data(
         (["--set", "train.lr=fast"], 2, "train.lr: input should be a valid number; got 'fast'. "),
         (["--set", "lr"], 2, "--set: takes key=value; got lr. For example --set train.lr=1e-3."),
         (["--epoch", "3"], 2, "there is no such option; got --epoch. Did you mean '--epochs'?"),
-        (["--ram", "1M"], 1, "--ram: the memory must hold the network, its gradients and the "),
+        (["--ram", "1M"], 1, "plan: needs at least "),
         (["--time", "1s"], 1, "--time: the time must hold a few training steps; got "),
         (["--plan", "none.json"], 2, "none.json: the file must be there; got nothing. "),
         (["--config", "none.toml"], 2, "none.toml: the file must exist; got nothing. "),

@@ -112,6 +112,58 @@ def test_other_formats_come_before_checkpointing() -> None:
     assert len(both.price) == 2
 
 
+def with_allocator(setting: Setting) -> int:
+    """What is kept for the next step, returned at once, counts a quarter more."""
+    kept = affine(setting)
+    return kept + (kept - WEIGHTS) // 4 if setting.allocator == "keep" else kept
+
+
+def test_memory_is_given_back_only_after_all_else_but_the_patch() -> None:
+    space = Space(
+        patches=[PATCH, (16, 16)],
+        precisions=("fp32", "bf16"),
+        checkpointing=(False, True),
+        allocators=("keep", "return"),
+        batch=8,
+    )
+    one = {"precision": "bf16", "checkpointing": True, "batch": 1}
+    kept = with_allocator(Setting(patch=PATCH, **one))
+    found = solve(with_allocator, kept, space).setting
+    assert (found.checkpointing, found.precision, found.allocator) == (True, "bf16", "keep")
+    returned = with_allocator(Setting(patch=PATCH, allocator="return", **one))
+    assert returned < kept
+    found = solve(with_allocator, returned, space)
+    assert (found.setting.patch, found.setting.allocator) == (PATCH, "return")
+    assert found.price[-1].startswith("memory given back after each use: the same result")
+    assert "memory given back" in found.setting.words
+    assert solve(with_allocator, returned - 1, space).setting.patch == (16, 16)
+
+
+@pytest.mark.parametrize(("items", "steady"), [(8, 8), (5, 1), (2, 2)])
+def test_fewer_items_than_are_steady_come_last(items: int, steady: int) -> None:
+    space = Space(patches=[PATCH], checkpointing=(False, True), batch=16, steady=steady)
+    found = solve(affine, bytes_of(items), space).setting
+    assert (found.batch >= steady, found.checkpointing) == (True, False)
+    short = solve(affine, bytes_of(steady) - 1, space).setting
+    assert short.checkpointing is True  # rather than fewer items
+    assert short.batch >= steady
+    scarce = solve(affine, bytes_of(1, checkpointing=True), space).setting
+    assert (scarce.batch, scarce.accumulate, scarce.checkpointing) == (1, 16, True)
+
+
+def test_a_cost_is_told_in_how_many_passes_the_update_goes() -> None:
+    asked: dict[int, int] = {}
+
+    def cost(setting: Setting) -> int:
+        asked[setting.batch] = setting.accumulate
+        return affine(setting) + (10**6 if setting.accumulate > 1 else 0)
+
+    found = solve(cost, bytes_of(5) + 10**6, Space(patches=[PATCH], batch=12))
+    assert (found.setting.batch, found.setting.accumulate) == (4, 3)
+    assert found.bytes == bytes_of(4) + 10**6
+    assert all(passes == -(-12 // batch) for batch, passes in asked.items())
+
+
 def test_the_largest_patch_that_fits_is_found() -> None:
     patches = smaller_patches((512, 480), (8, 8), (1, 1))
     limit = affine(Setting(batch=1, patch=patches[40]))

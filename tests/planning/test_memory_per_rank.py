@@ -40,11 +40,10 @@ def traced(net, shape):
     return trace(net, STEP, given, optimizer=make_optimizer("adamw"))
 
 
-def living(net, optimizer, given, *, gradients):
+def living(net, optimizer, given):
     """Bytes of all storages between two steps, those of slices their own."""
     found = [*net.parameters(), *net.buffers(), *given]
     found += [t for values in optimizer.state.values() for t in values.values()]
-    found += [p.grad for p in net.parameters() if gradients]
     stores = [getattr(t, "_local_tensor", t).untyped_storage() for t in found]
     return sum({store._cdata: store.nbytes() for store in stores}.values())
 
@@ -55,7 +54,7 @@ def measured_peak(net, shape, *, buckets=0):
     given = (torch.randn(shape), torch.zeros(shape[0], dtype=torch.long))
     with profile(profile_memory=True):  # it knows the size of what it saw being allocated
         STEP(net, optimizer, given)
-    total = peak = buckets + living(net, optimizer, given, gradients=not buckets)
+    total = peak = buckets + living(net, optimizer, given)
     with profile(profile_memory=True) as seen:
         STEP(net, optimizer, given)
     events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]

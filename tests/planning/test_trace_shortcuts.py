@@ -59,6 +59,8 @@ CALLS = [
     ("aten::add", aten.add, (image(), image())),
     ("aten::add", aten.add, slices()),
     ("aten::add_", aten.add_, (image(), image())),
+    ("aten::cat", aten.cat, ([image(), image(channels=5)], 1)),
+    ("aten::cat", aten.cat, ([image(), image()], -1)),
     ("aten::mul_", aten.mul_, (image(), torch.tensor(2.0))),
     ("aten::relu_", aten.relu_, (image(),)),
 ]
@@ -86,6 +88,9 @@ def test_every_rule_that_returns_something_is_tested():
         ("aten::add", (image(), image()[:, :1])),
         ("aten::add", (image(), image().transpose(2, 3).contiguous().transpose(2, 3))),
         ("aten::add", (image(), 1)),
+        ("aten::cat", ([image(), image(torch.float64)],)),
+        ("aten::cat", ([image(), image().transpose(2, 3)], 1)),
+        ("aten::cat", ([image(), torch.ones(0)],)),
         ("aten::add_", (image(), image()[:, :1])),
         ("aten::threshold_backward", (image()[:, :1].expand(2, 3, 5, 7), image(), 0)),
         ("aten::native_batch_norm", (image(), None, None, None, None, False, 0.1, 1e-5)),

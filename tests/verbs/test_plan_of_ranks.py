@@ -3,10 +3,8 @@
 import json
 
 import jsonschema
-import pytest
 
 from convivo.cli import main
-from convivo.errors import UsageError
 from convivo.schemas import schema
 from convivo.verbs.plan import plan
 
@@ -21,10 +19,15 @@ def test_the_document_of_a_rank_fits_the_schema_and_its_words_name_the_world():
     assert "memory of a rank, of 4 (fsdp)" in planned.text()
 
 
-def test_limits_of_memory_are_not_for_ranks():
-    message = "--ranks: memory is solved for where one process trains alone; got 4 ranks."
-    with pytest.raises(UsageError, match=message):
-        plan(**NET, ranks=4, strategy="ddp", ram="2G")
+def test_a_limit_of_memory_is_that_of_a_rank():
+    asked = NET | {"batch": None, "input": "3,65,64"}
+    alone = plan(**asked, ram="600M").document()
+    ranks = plan(**asked, ram="600M", ranks=8, strategy="fsdp").document()
+    for document in (alone, ranks):
+        jsonschema.validate(document, schema("plan"))
+        assert document["solution"]["bytes"] == document["memory"]["process_bound"]
+        assert document["memory"]["process_bound"] <= 600 * 2**20
+    assert ranks["batch"] > alone["batch"] > 1  # a rank holds an eighth of the weights
 
 
 def test_ranks_without_strategy_end_with_status_two(capsys):

@@ -16,6 +16,7 @@ from convivo.cli import main
 from convivo.config import size
 from convivo.data.phantoms import make_images
 from convivo.errors import PlanError, UsageError
+from convivo.training.precision import has_fast_bf16
 
 UNET: dict[str, Any] = {"net": "unet", "settings": ("net.levels=2", "net.channels=[8,16]")}
 
@@ -72,8 +73,11 @@ def test_a_volume_too_large_is_seen_in_patches() -> None:
     assert document["input"] == [1, *solution["patch"]]
     assert max(solution["patch"]) < 192
     assert all(n % 2 == 0 for n in solution["patch"])
-    assert solution["precision"] == "bf16"
-    assert [text[:5] for text in solution["price"]] == ["bf16:", "the n"]
+    told = [text[:5] for text in solution["price"]]
+    if has_fast_bf16():  # elsewhere bfloat16 takes as much memory in other places, and longer
+        assert (solution["precision"], told) == ("bf16", ["bf16:", "the n"])
+    else:
+        assert (solution["precision"], told) == ("fp32", ["the n"])
 
 
 def test_a_number_format_that_was_given_stays() -> None:
@@ -164,5 +168,5 @@ def test_patches_of_data_shrink_unless_their_size_was_set(tmp_path: Path) -> Non
     assert max(size_found) < max(whole["input"][1:])
     assert document["memory"]["tensors_peak"] == document["solution"]["bytes"] <= peak // 2
     fixed = (*UNET["settings"], "input.size=[40,48]")
-    with pytest.raises(PlanError, match=r"for batch 1; got .* Give --vram"):
+    with pytest.raises(PlanError, match=r"for batch 1 \(40 x 48, fp32, check.*Give --vram"):
         convivo.plan(data, **(asked | {"settings": fixed}), vram=peak // 2)

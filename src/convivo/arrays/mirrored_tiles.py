@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from convivo.arrays.rolling import RollingRows, Rows, gathered, stacked
 from convivo.errors import ShapeError
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -82,30 +83,62 @@ def predict_mirrored(
         ShapeError: sizes that do not fit each other, `predict` answering with another size.
     Source: Ronneberger et al. 2015, arXiv:1505.04597, figure 2.
     """
+    rows = mirrored_rows(image, predict, tile=tile, margin=margin, step=step, batch=batch)
+    return gathered(rows, image.shape[1:])
+
+
+def mirrored_rows(
+    image: np.ndarray,
+    predict: Predict,
+    *,
+    tile: Sequence[int],
+    margin: Sequence[int],
+    step: Sequence[int] | None = None,
+    batch: int = 1,
+) -> Rows:
+    """`predict_mirrored` row by row: no more of the answer is kept than one tile answers.
+
+    Args: as there.
+    Returns:
+        Rows in order, (K, rows, *S without the first axis) float32.
+    Raises:
+        ShapeError: as there.
+    """
     shape = image.shape[1:]
     steps = (1,) * len(shape) if step is None else tuple(step)
-    sizes = _tile(shape, tile, margin, steps)
+    sizes = mirrored_tile(shape, tile, margin, steps)
     inner = tuple(t - 2 * m for t, m in zip(sizes, margin, strict=True))
     places = list(product(*map(_starts, shape, inner, steps)))
-    result: np.ndarray | None = None
+    ring: RollingRows | None = None
     for first in range(0, len(places), batch):
         group = places[first : first + batch]
         corners = [[a - m for a, m in zip(place, margin, strict=True)] for place in group]
-        answers = np.asarray(predict(np.stack([mirrored(image, c, sizes) for c in corners])))
+        answers = np.asarray(predict(stacked(mirrored(image, c, sizes) for c in corners)))
         _check(answers, len(group), inner)
-        if result is None:
-            result = np.empty((answers.shape[1], *shape), dtype=np.float32)
-        for place, answer in zip(group, answers, strict=True):
-            rows = zip(place, inner, shape, strict=True)
-            cuts = [slice(a, min(a + n, have)) for a, n, have in rows]
-            kept = [slice(cut.stop - cut.start) for cut in cuts]
-            result[(slice(None), *cuts)] = answer[(slice(None), *kept)]
-    if result is None:
+        if len(places) == 1:
+            yield 0, answers[(0, slice(None), *(slice(n) for n in shape))]
+            return
+        ring = ring or RollingRows(answers.shape[1], min(inner[0], shape[0]), shape[1:])
+        for (row, *others), answer in zip(group, answers, strict=True):
+            yield from ring.finish(row)
+            kept, cuts = _inside((row, *others), inner, shape)
+            ring.put(row, answer[(slice(None), *kept)], cuts[1:])
+        del answers, answer  # or they would live while the next tiles are predicted
+    if ring is None:
         raise ShapeError("predict_mirrored", "an image with samples", image.shape, "Give one")
-    return result
+    yield from ring.finish(shape[0])
 
 
-def _tile(
+def _inside(
+    place: Sequence[int], inner: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """What of an answer lies in the image, and where."""
+    rows = zip(place, inner, shape, strict=True)
+    cuts = tuple(slice(a, min(a + n, have)) for a, n, have in rows)
+    return tuple(slice(cut.stop - cut.start) for cut in cuts), cuts
+
+
+def mirrored_tile(
     shape: Sequence[int], tile: Sequence[int], margin: Sequence[int], step: Sequence[int]
 ) -> tuple[int, ...]:
     """The tile, a step larger where its answer is shorter than one, no larger than needed."""

@@ -17,6 +17,8 @@ BOUND = {"zscore": 10.0, "robust": 100.0}
 """Largest magnitude left, in deviations: one hot pixel must not drown a whole batch."""
 _SAMPLE = 1_000_000
 """Statistics of larger channels come from about this many evenly strided values."""
+_BLOCK = 2**20
+"""Values of a channel that are scaled at once."""
 
 
 def normalize(
@@ -124,11 +126,15 @@ def _robust_statistics(values: np.ndarray) -> tuple[float, float]:
 
 
 def _scale_into(out: np.ndarray, values: np.ndarray, centre: float, scale: float) -> None:
+    """Row by row of the first axis, so that a volume's copies stay small."""
     if scale == 0:
         out[...] = 0.0
         return
-    if values.dtype.itemsize < 4:  # wider integers are subtracted in float64: no digit is lost
-        values = values.astype(np.float32)
-    out[...] = (values - centre) / scale
-    if not np.isfinite(out).all():
-        np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    step = max(1, _BLOCK * len(values) // max(1, values.size))
+    for start in range(0, len(values), step):
+        part, into = values[start : start + step], out[start : start + step]
+        if part.dtype.itemsize < 4:  # wider integers are subtracted in float64: no digit is lost
+            part = part.astype(np.float32)
+        into[...] = (part - centre) / scale
+        if not np.isfinite(into).all():
+            np.nan_to_num(into, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

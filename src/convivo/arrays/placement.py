@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convivo.arrays.label_resampling import resample_labels_on
 from convivo.arrays.orientation import Turn
-from convivo.arrays.resampling import Grid, inverse_grid, resample_labels_on, resample_on
+from convivo.arrays.resampling import Grid, inverse_grid, resample_on
 from convivo.errors import ShapeError
 
 Sizes = tuple[int, ...]

@@ -150,6 +150,30 @@ def prepare(
     return np.ascontiguousarray(values, dtype=np.float32), placement
 
 
+def prepared_shape(
+    shape: Sequence[int],
+    preparation: Preparation,
+    *,
+    affine: np.ndarray | None = None,
+    spacing: Sequence[float] | None = None,
+) -> tuple[int, ...]:
+    """The shape (channels, *P) that `prepare` gives a case of spatial sizes (*S), from its header.
+
+    Raises:
+        ShapeError: a degenerate affine, or a spacing of other axes.
+    Example:
+        >>> p = Preparation(spatial_dims=2, channels=3, spacing=(2.0, 2.0))
+        >>> prepared_shape((7, 9), p, spacing=(1.0, 2.0))
+        (3, 4, 9)
+    """
+    if preparation.size is not None:
+        return preparation.channels, *preparation.size
+    turn, spacing = _turn(preparation, affine, spacing)
+    turned = turn.permute(tuple(shape))
+    sizes, _ = _resampled(turned, preparation, spacing)
+    return preparation.channels, *sizes
+
+
 def prepare_labels(labels: np.ndarray, placement: Placement) -> np.ndarray:
     """A label map (*S) on the prepared grid: (*P), same dtype, no new labels."""
     return np.ascontiguousarray(placement.labels_forward(labels))
@@ -194,21 +218,29 @@ def _turn(
 def _to_spacing(
     values: np.ndarray, preparation: Preparation, spacing: tuple[float, ...] | None
 ) -> tuple[np.ndarray, tuple[Step, ...]]:
+    shape = values.shape[1:]
+    sizes, rates = _resampled(shape, preparation, spacing)
+    if rates is not None:
+        _, grid = rate_grid(shape[0], *rates)
+        return resample_rate(values, *rates), (Regrid(shape, sizes, (grid,)),)
+    return (values, ()) if sizes == shape else _regrid(values, sizes, order=3)
+
+
+def _resampled(
+    shape: tuple[int, ...], preparation: Preparation, spacing: tuple[float, ...] | None
+) -> tuple[tuple[int, ...], tuple[int, int] | None]:
+    """Sizes at the wanted spacing; of a signal that changes its rate also that, (up, down)."""
     wanted = preparation.spacing
     if wanted is None or spacing is None:
-        return values, ()
+        return shape, None
     ratios = [have / want for have, want in zip(spacing, wanted, strict=True)]
     changes = [abs(ratio - 1) > SPACING_TOLERANCE for ratio in ratios]
-    if not any(changes):
-        return values, ()
-    shape = values.shape[1:]
-    if preparation.spatial_dims == 1:
-        up, down = rate_ratio(spacing[0], wanted[0])
-        size, grid = rate_grid(shape[0], up, down)
-        return resample_rate(values, up, down), (Regrid(shape, (size,), (grid,)),)
+    if preparation.spatial_dims == 1 and any(changes):
+        rates = rate_ratio(spacing[0], wanted[0])
+        size, _ = rate_grid(shape[0], *rates)
+        return (size,), rates
     rows = zip(shape, ratios, changes, strict=True)
-    sizes = tuple(max(1, round(n * ratio)) if change else n for n, ratio, change in rows)
-    return _regrid(values, sizes, order=3)
+    return tuple(max(1, round(n * ratio)) if change else n for n, ratio, change in rows), None
 
 
 def _to_size(values: np.ndarray, preparation: Preparation) -> tuple[np.ndarray, tuple[Step, ...]]:

@@ -18,6 +18,8 @@ from convivo.errors import ShapeError
 Grid = tuple[float, float]
 """Where the samples of a new axis lie on the old one: (first, step), in old samples."""
 
+BLOCK = 2**20  # values that are resampled at once
+
 
 def resample(
     image: np.ndarray,
@@ -42,7 +44,7 @@ def resample(
         >>> resample(np.array([[0.0, 4.0, 8.0, 12.0]]), 0.5, anti_alias=False).tolist()
         [[2.0, 10.0]]
     """
-    shape = _target_shape(image.shape[1:], target)
+    shape = target_shape(image.shape[1:], target)
     grids = tuple(extent_grid(n, m) for n, m in zip(image.shape[1:], shape, strict=True))
     return resample_on(image, shape, grids, order=order, anti_alias=anti_alias)
 
@@ -59,58 +61,42 @@ def resample_on(
     if order not in _KERNELS:
         raise ShapeError("resample", "order is 1 (linear) or 3 (cubic)", order, "Use order=1")
     result = np.asarray(image, dtype=np.float32)
-    axes = range(1, result.ndim)
-    # Shrinking axes first: every later axis has less to do.
-    for axis in sorted(axes, key=lambda a: shape[a - 1] / result.shape[a]):
-        new_size, grid = int(shape[axis - 1]), grids[axis - 1]
-        if new_size != result.shape[axis] or grid != (0.0, 1.0):
-            matrix = _weights(result.shape[axis], new_size, grid, order, anti_alias)
-            result = _along(matrix, result, axis)
-    return result
+    return apply_matrices(
+        result, axis_matrices(image.shape[1:], shape, grids, order=order, anti_alias=anti_alias)
+    )
 
 
-def resample_labels(
-    labels: np.ndarray, target: float | Sequence[int], *, method: str = "linear"
-) -> np.ndarray:
-    """A label map on another grid over the same physical extent; no new labels appear.
-
-    Args:
-        labels: (*S) of integers.
-        target: new sizes, or one factor for all axes.
-        method: "linear" interpolates each label's mask and keeps the strongest, "nearest" takes
-            the label of the closest old sample.
-    Returns:
-        (*target) in the dtype of `labels`.
-    Raises:
-        ShapeError: as `resample`; an unknown method.
-    """
-    shape = _target_shape(labels.shape, target)
-    grids = tuple(extent_grid(n, m) for n, m in zip(labels.shape, shape, strict=True))
-    return resample_labels_on(labels, shape, grids, method=method)
+Matrices = dict[int, csr_array]
+"""Weights of each axis that changes, by its place in (C, *S), in the order of application."""
 
 
-def resample_labels_on(
-    labels: np.ndarray, shape: Sequence[int], grids: Sequence[Grid], *, method: str = "linear"
-) -> np.ndarray:
-    """`resample_labels` with the place of each new axis on the old one given."""
-    if method not in ("linear", "nearest"):
-        rule = "method is 'linear' or 'nearest'"
-        raise ShapeError("resample_labels", rule, repr(method), "Use method='linear'")
-    if tuple(shape) == labels.shape and all(grid == (0.0, 1.0) for grid in grids):
-        return labels
-    if method == "nearest":
-        rows = zip(labels.shape, shape, grids, strict=True)
-        return labels[np.ix_(*(_nearest(n, m, grid) for n, m, grid in rows))]
-    values = np.unique(labels)
-    result = np.full(tuple(shape), values[0], dtype=labels.dtype)
-    best = np.full(tuple(shape), -np.inf, dtype=np.float32)
-    for value in values:  # one mask at a time: memory does not grow with the classes
-        # Without anti-aliasing: a widened kernel rounds off corners that the argmax had kept.
-        share = resample_on((labels == value)[None], shape, grids, anti_alias=False)[0]
-        stronger = share > best
-        result[stronger] = value
-        best[stronger] = share[stronger]
-    return result
+def axis_matrices(
+    before: Sequence[int],
+    after: Sequence[int],
+    grids: Sequence[Grid],
+    *,
+    order: int,
+    anti_alias: bool,
+) -> Matrices:
+    """The weights that lead from the sizes `before` to `after`; arguments as in `resample_on`."""
+    rows = ((axis, before[axis - 1], after[axis - 1]) for axis in axis_order(before, after))
+    return {
+        axis: axis_weights(size, int(new_size), grids[axis - 1], order, anti_alias)
+        for axis, size, new_size in rows
+        if int(new_size) != size or grids[axis - 1] != (0.0, 1.0)
+    }
+
+
+def axis_order(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """Places of the axes in (C, *S), shrinking ones first: every later axis has less to do."""
+    return sorted(range(1, len(before) + 1), key=lambda axis: after[axis - 1] / before[axis - 1])
+
+
+def apply_matrices(image: np.ndarray, matrices: Matrices) -> np.ndarray:
+    """(C, *S) float32 through the weights of each axis in turn."""
+    for axis, matrix in matrices.items():
+        image = _along(matrix, image, axis)
+    return image
 
 
 def resample_to(image: np.ndarray, shape: Sequence[int], *, order: int = 1) -> np.ndarray:
@@ -169,7 +155,12 @@ def inverse_grid(grid: Grid) -> Grid:
     return -first / step, 1.0 / step
 
 
-def _target_shape(shape: tuple[int, ...], target: float | Sequence[int]) -> tuple[int, ...]:
+def target_shape(shape: tuple[int, ...], target: float | Sequence[int]) -> tuple[int, ...]:
+    """Sizes from sizes or a factor.
+
+    Raises:
+        ShapeError: another number of sizes than axes, or one below 1.
+    """
     if isinstance(target, (int, float)):
         if target <= 0:
             raise ShapeError("resample", "a factor is positive", target, "Use 2.0 to double")
@@ -198,30 +189,44 @@ _KERNELS: dict[int, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
 }
 
 
-def _weights(size: int, new_size: int, grid: Grid, order: int, anti_alias: bool) -> csr_array:
-    """(new_size, size) interpolation weights; rows sum to one, kernels are cut at the borders."""
+def axis_weights(
+    size: int,
+    new_size: int,
+    grid: Grid,
+    order: int,
+    anti_alias: bool,
+    rows: slice = slice(None),
+) -> csr_array:
+    """(new_size, size) interpolation weights; rows sum to one, kernels are cut at the borders.
+
+    Args:
+        rows: those of them that are wanted. Others as in `resample_on`, of one axis.
+    """
+    places = np.arange(*rows.indices(new_size))
     kernel, radius = _KERNELS[order]
     first, step = grid
     width = max(step, 1.0) if anti_alias else 1.0
-    centre = np.clip(first + step * np.arange(new_size), -0.5, size - 0.5)
+    centre = np.clip(first + step * places, -0.5, size - 0.5)
     reach = ceil(radius * width) + 1
     taps = np.floor(centre).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
     weights = kernel((taps - centre[:, None]) / width)
     weights[(taps < 0) | (taps >= size)] = 0.0
     weights /= weights.sum(axis=1, keepdims=True)
-    rows, columns = np.nonzero(weights)
-    entries = (weights[rows, columns].astype(np.float32), (rows, taps[rows, columns]))
-    return csr_array(entries, shape=(new_size, size))
+    row, column = np.nonzero(weights)
+    entries = (weights[row, column].astype(np.float32), (row, taps[row, column]))
+    return csr_array(entries, shape=(len(places), size))
 
 
 def _along(matrix: csr_array, image: np.ndarray, axis: int) -> np.ndarray:
-    moved = np.moveaxis(image, axis, 0)
-    flat = np.ascontiguousarray(moved.reshape(moved.shape[0], -1))
-    result = np.asarray(matrix @ flat).reshape(-1, *moved.shape[1:])
-    return np.ascontiguousarray(np.moveaxis(result, 0, axis))
-
-
-def _nearest(size: int, new_size: int, grid: Grid) -> np.ndarray:
-    first, step = grid
-    place = np.floor(first + step * np.arange(new_size) + 0.5)
-    return np.clip(place, 0, size - 1).astype(np.int64)
+    """One axis through its weights, a block of another axis at a time: copies stay small."""
+    shape = list(image.shape)
+    other = max((a for a in range(image.ndim) if a != axis), key=lambda a: shape[a])
+    step = max(1, BLOCK * shape[other] // max(1, image.size))
+    shape[axis] = len(matrix.indptr) - 1
+    result = np.empty(shape, dtype=np.float32)
+    for start in range(0, shape[other], step):
+        cut = (*[slice(None)] * other, slice(start, start + step))
+        moved = np.moveaxis(image[cut], axis, 0)
+        block = matrix @ np.ascontiguousarray(moved.reshape(moved.shape[0], -1))
+        result[cut] = np.moveaxis(np.asarray(block).reshape(-1, *moved.shape[1:]), 0, axis)
+    return result

@@ -15,16 +15,21 @@ def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any
         return _answers_at_once(predictor, store)
     rows = []
     for case, target in enumerate(store.targets):
-        probabilities, labels = answer(predictor, store.images[case], target)
+        found, labels = answer(predictor, store.images[case], target)
         row = predictor.task.collect(
-            probabilities, labels, id=store.ids[case], unit=store.units[case], **_quick(predictor)
+            found, labels, id=store.ids[case], unit=store.units[case], **_quick(predictor)
         )
         rows.append(row)
     return rows
 
 
 def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.ndarray, Any]:
-    """Probabilities for one case and the labels they are to be held against."""
+    """The answer to one case and the labels that it is to be held against.
+
+    Probabilities (n, K), or a label map (*S): of a map only the classes are kept.
+    """
+    if predictor.sampling == "patch":
+        return predictor.labels(image), target
     if isinstance(target, Events):
         known = target.labels >= 0
         events = Events(positions=target.positions[known], labels=target.labels[known])

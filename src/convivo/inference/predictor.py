@@ -3,28 +3,34 @@
 Letters: C channels, *S spatial axes, K classes, n items.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil, prod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
 from torch import nn
 
-from convivo.arrays.mirrored_tiles import covering_tile, predict_mirrored
-from convivo.arrays.tiling import predict_tiled
+from convivo.arrays.mirrored_tiles import mirrored_rows
+from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
+from convivo.arrays.tiling import tiled_rows
 from convivo.data.batches import Sampling, window
 from convivo.data.sample import Events
-from convivo.geometry import to_multiple
+from convivo.geometry import Axes
+from convivo.inference.room import NoRoom, Room
+from convivo.inference.tiles import Tiles
 from convivo.layers.precision import autocast
+from convivo.planning.shortage import is_shortage
 from convivo.tasks.task import Task
 
-WHOLE_TILES = 4  # an image up to so many tiles large is predicted in one piece
+WINDOWS = 1024  # cut from a record at once: they overlap
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
-    """Probabilities from prepared images.
+    """Probabilities or labels from prepared images.
+
+    Where memory runs out, passes get smaller (see `Room`): fewer items, then narrower tiles.
 
     Args:
         network: in eval mode, on its device.
@@ -35,6 +41,10 @@ class Predictor:
         margin: for networks that answer less than they see: samples per side without an answer.
         step: shifts that such a network follows exactly (see `predict_mirrored`).
         precision: "fp32" or "bf16".
+        tile: what larger images are cut into; one of no more positions is predicted in one piece.
+            Default: cut into `size`, in one piece up to `tiles.WHOLE_TILES` times as many
+            positions.
+        room: what was learnt of the memory there is.
     """
 
     network: nn.Module
@@ -48,27 +58,47 @@ class Predictor:
     margin: tuple[int, ...] | None = None
     step: tuple[int, ...] | None = None
     precision: str = "fp32"
+    tile: tuple[int, ...] | None = None
+    room: Room = field(default_factory=Room, compare=False)
+
+    def answers(self, images: torch.Tensor) -> torch.Tensor:
+        """One pass: (n, C, *S) on the network's device -> (n, K, ...) float32."""
+        with torch.inference_mode(), autocast(self.precision, images.device.type):
+            return self.task.decode(self.network(images)).float()
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """(n, C, *S) -> (n, K, ...) probabilities, float32, in batches."""
+        """(n, C, *S) -> (n, K, ...) probabilities, float32, in batches.
+
+        Raises:
+            PlanError: memory does not hold a single item.
+        """
+        rows: list[np.ndarray] = []
+        start = 0
+        while start < len(images):
+            items = self.room.items(self.batch)
+            found = self._tried(images[start : start + items])
+            if found is None:
+                self.room.fewer(min(items, len(images) - start))
+                continue
+            rows.append(found)
+            start += items
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def _tried(self, images: np.ndarray) -> np.ndarray | None:
+        """One pass; None where memory ran out."""
         device = next(self.network.parameters()).device
-        rows = []
-        with torch.inference_mode(), autocast(self.precision, device.type):
-            for start in range(0, len(images), self.batch):
-                part = np.ascontiguousarray(images[start : start + self.batch], np.float32)
-                output = self.network(torch.from_numpy(part).to(device))
-                rows.append(self.task.decode(output).float().cpu().numpy())
-        return np.concatenate(rows)
+        try:
+            part = torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(device)
+            return self.answers(part).cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error):
+                raise
+        return None  # only here is what the error held let go
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
         before = round(self.before * self.size[0])
-        rows = []
-        for start in range(0, len(positions), 1024):  # windows overlap: never all at once
-            some = positions[start : start + 1024]
-            cuts = [window(image, int(p) - before, self.size[0]) for p in some]
-            rows.append(self.run(np.stack(cuts)))
-        return np.concatenate(rows) if rows else np.zeros((0, self.task.outputs), np.float32)
+        return self._cuts(image, [int(p) - before for p in positions])
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
@@ -76,56 +106,114 @@ class Predictor:
         spare = image.shape[1] - length
         count = max(1, -(-2 * spare // length) + 1) if spare > 0 else 1
         starts = np.linspace(0, spare, count).round().astype(int) if spare > 0 else [spare // 2]
-        cuts = np.stack([window(image, int(start), length) for start in starts])
-        return self.run(cuts).mean(axis=0, keepdims=True)
+        return self._cuts(image, [int(start) for start in starts]).mean(axis=0, keepdims=True)
+
+    def _cuts(self, image: np.ndarray, starts: list[int]) -> np.ndarray:
+        rows = []
+        for first in range(0, len(starts), WINDOWS):
+            some = starts[first : first + WINDOWS]
+            rows.append(self.run(np.stack([window(image, s, self.size[0]) for s in some])))
+        return np.concatenate(rows) if rows else np.zeros((0, self.task.outputs), np.float32)
 
     def map(self, image: np.ndarray) -> np.ndarray:
         """An image (C, *S) -> probabilities (K, *S), tile by tile, blended.
 
         An image of a few tiles' size is one tile: cheaper than overlapping ones, and seamless.
+
+        Raises:
+            PlanError: memory does not hold the smallest tile, or the answer.
         """
+        return self._mapped(image, lambda rows: gathered(rows, image.shape[1:]))
+
+    def labels(self, image: np.ndarray) -> np.ndarray:
+        """The classes of largest probability of an image (C, *S): (*S) uint8, or uint16.
+
+        The probabilities of a few rows live at a time, however large the image is.
+
+        Raises:
+            PlanError: memory does not hold the smallest tile, or the answer.
+        """
+        size, outputs = image.shape[1:], self.task.outputs
+        return self._mapped(image, lambda rows: strongest(rows, size, outputs))
+
+    def _mapped(self, image: np.ndarray, finish: Callable[[Rows], np.ndarray]) -> np.ndarray:
+        while True:
+            tile = self.tile_for(image.shape[1:])
+            try:
+                return finish(self._rows(image, tile))
+            except (NoRoom, MemoryError) as error:
+                of_arrays = isinstance(error, MemoryError)
+            # only here are the rows of the failed attempt gone
+            if of_arrays and self.room.items(self.batch) > 1:
+                self.room.fewer(self.room.items(self.batch))
+            elif (smaller := self.tiles.smaller(tile)) is not None:
+                self.room.narrower(smaller)
+            else:
+                raise NoRoom(*_no_tile(image.shape[1:], tile))
+
+    def _rows(self, image: np.ndarray, tile: Axes) -> Rows:
+        batch = self.room.items(self.batch)
         if self.margin is not None:
-            return self._mirrored_map(image, self.margin)
-        tile = self.size
-        if self.multiple is not None:
-            whole = to_multiple(image.shape[1:], self.multiple)
-            tile = whole if prod(whole) <= WHOLE_TILES * prod(self.size) else tile
-        return predict_tiled(
-            np.asarray(image, np.float32),
-            self.run,
-            tile=tile,
-            overlap=self.overlap,
-            batch=self.batch,
-            multiple=self.multiple,
+            return mirrored_rows(
+                image, self.run, tile=tile, margin=self.margin, step=self.step, batch=batch
+            )
+        return tiled_rows(
+            image, self.run, tile=tile, overlap=self.overlap, batch=batch, multiple=self.multiple
         )
 
-    def _mirrored_map(self, image: np.ndarray, margin: tuple[int, ...]) -> np.ndarray:
-        """The same by a network without padding, which sees the image mirrored at its ends."""
-        step = self.step or (1,) * len(margin)
-        whole = covering_tile(image.shape[1:], self.size, margin, step)
-        return predict_mirrored(
-            np.asarray(image, np.float32),
-            self.run,
-            tile=whole if prod(whole) <= WHOLE_TILES * prod(self.size) else self.size,
-            margin=margin,
-            step=step,
-            batch=self.batch,
-        )
+    @property
+    def tiles(self) -> Tiles:
+        """The tiles that the network takes."""
+        return Tiles(
+            size=self.size, multiple=self.multiple, overlap=self.overlap,
+            margin=self.margin, step=self.step,
+        )  # fmt: skip
+
+    def tile_for(self, size: Sequence[int]) -> Axes:
+        """What an image of these spatial sizes (*S) is cut into; the whole of it where it may."""
+        return self.tiles.for_image(size, self.tile, self.room.tile)
+
+    def item(self, shape: Sequence[int]) -> Axes:
+        """What one item of a pass is, of an image (C, *S): (C, *tile)."""
+        if self.sampling == "patch":
+            return (shape[0], *self.tile_for(shape[1:]))
+        return tuple(shape) if self.sampling == "whole" else (shape[0], *self.size)
+
+    def at_once(self, shape: Sequence[int]) -> int:
+        """Items of a pass, of an image (C, *S)."""
+        items = self.room.items(self.batch)
+        if self.sampling != "patch":
+            return items
+        return min(items, self.tiles.count(shape[1:], self.tile_for(shape[1:])))
 
     def cost(self, shape: Sequence[int]) -> int:
-        """Bytes beside the network's own that the map of an image (C, *S) takes.
+        """Bytes of the buffers that live all the while an image (C, *S) is answered.
 
-        The image, the blended answer, and the tiles of a forward pass with theirs.
+        Of a map its labels, the rows of probabilities that tiles still add to, and how much the
+        tiles count along each axis; of a record the windows cut from it. Neither the image nor a
+        pass of the network (its trace tells that).
         """
-        size = tuple(shape[1:])
-        whole = size if self.multiple is None else to_multiple(size, self.multiple)
-        tile = whole if prod(whole) <= WHOLE_TILES * prod(self.size) else self.size
-        channels, outputs, part = shape[0], self.task.outputs, prod(tile)
-        tiles = prod(max(1, ceil(2 * n / t) - 1) for n, t in zip(size, tile, strict=True))
-        several = min(self.batch, tiles)
-        fixed = (channels + outputs) * max(prod(size), part)
-        shares = 24 * sum(size)  # of the tiles, along each axis, in double precision
-        return 4 * (fixed + part * (several * (channels + outputs) + outputs + 3)) + shares
+        channels, *size = shape
+        if self.sampling != "patch":
+            return 0 if self.sampling == "whole" else 4 * WINDOWS * channels * prod(self.size)
+        labels = prod(size) * label_format(self.task.outputs).itemsize
+        shares = 8 * sum(size) if self.margin is None else 0
+        kept = self.tiles.kept(size, self.tile_for(size))
+        return labels + 4 * self.task.outputs * kept + shares
+
+    def between(self, shape: Sequence[int]) -> int:
+        """Bytes needed between two passes, when the network's are gone.
+
+        Either answers that are added up or decoded, or the next tiles being cut and put together.
+        """
+        cutting = 8 * self.at_once(shape) * prod(self.item(shape))
+        if self.sampling != "patch":
+            return cutting
+        size = shape[1:]
+        inner = prod(self.tiles.inner(self.tile_for(size)))
+        answers = 4 * self.at_once(shape) * self.task.outputs * inner
+        blending = 8 * inner if self.margin is None else 0
+        return max(cutting, answers + max(blending, 8 * min(DECODED_AT_ONCE, prod(size))))
 
     def case(self, image: np.ndarray, events: Events | None = None) -> np.ndarray:
         """The answer to one case: (K, *S) for a map, (n, K) rows otherwise."""
@@ -136,3 +224,9 @@ class Predictor:
         if self.sampling == "crop":
             return self.crops(image)
         return self.run(np.asarray(image)[None])
+
+
+def _no_tile(size: Sequence[int], tile: Sequence[int]) -> tuple[str, str, str, str]:
+    rule = f"an image of {' x '.join(map(str, size))} must fit into memory with its answer"
+    got = f"out of memory at tiles of {' x '.join(map(str, tile))}"
+    return "predict", rule, got, "Free memory, give a larger --ram, or cut the image into parts"

@@ -22,7 +22,8 @@ class Setting:
     """What the search may change.
 
     batch: items of one forward pass. patch: samples per axis. accumulate: passes whose gradients
-    are added up for one update.
+    are added up for one update. allocator: "keep" what was freed for the next step, or "return" it
+    to the system at once (`training.allocator`).
     """
 
     batch: int
@@ -30,6 +31,7 @@ class Setting:
     precision: str = "fp32"
     checkpointing: bool = False
     accumulate: int = 1
+    allocator: str = "keep"
 
     @property
     def words(self) -> str:
@@ -42,6 +44,7 @@ class Setting:
         parts = [f"batch {self.batch}", " x ".join(map(str, self.patch)), self.precision]
         parts += ["checkpointing"] * self.checkpointing
         parts += [f"{self.accumulate} passes an update"] * (self.accumulate > 1)
+        parts += ["memory given back"] * (self.allocator == "return")
         return ", ".join(parts)
 
 
@@ -90,15 +93,18 @@ class Space:
     """What there is to choose from.
 
     patches: the wished one, then ever smaller ones, if smaller ones are allowed. precisions,
-    checkpointing: the wished first. batch: the wished items of an update; None for the largest.
-    least: the fewest items of a pass that the network takes; most: the most that are of use.
+    checkpointing, allocators: the wished first. batch: the wished items of an update; None for the
+    largest. least: the fewest items of a pass that the network takes; steady: the fewest that it
+    learns well from, given up only where no other way is left; most: the most that are of use.
     """
 
     patches: Sequence[Axes]
     precisions: Sequence[str] = ("fp32",)
     checkpointing: Sequence[bool] = (False,)
+    allocators: Sequence[str] = ("keep",)
     batch: int | None = None
     least: int = 1
+    steady: int = 1
     most: int = MOST
 
 
@@ -106,8 +112,10 @@ def solve(cost: Cost, limit: int, space: Space, *, option: str = "--ram") -> Sol
     """The largest patch and batch that fit, at the smallest price.
 
     In order: the wished batch whole; fewer items in a pass, several passes an update; other number
-    formats; checkpointing; a smaller patch. The bytes rise with the batch along a convex line of a
-    few straight pieces, so that a handful of costs finds its largest.
+    formats; checkpointing; memory given back after each use; fewer items than are steady; a smaller
+    patch. What changes no result but takes time thus comes before what changes it, but for number
+    formats, which also save time where the processor has them. The bytes rise with the batch along
+    a convex line of a few straight pieces, so that a handful of costs finds its largest.
 
     Args:
         cost: bytes of a setting; each is asked once.
@@ -118,17 +126,27 @@ def solve(cost: Cost, limit: int, space: Space, *, option: str = "--ram") -> Sol
     """
     search = _Search(cost, limit)
     ways = [
-        Setting(batch=space.least, patch=space.patches[0], precision=p, checkpointing=c)
-        for c, p in product(space.checkpointing, space.precisions)
+        Setting(
+            batch=space.least, patch=space.patches[0], precision=p, checkpointing=c, allocator=a
+        )
+        for a, c, p in product(space.allocators, space.checkpointing, space.precisions)
     ]
     wished = ways[0]
     if space.batch is not None and search.fits(whole := replace(wished, batch=space.batch)):
         return search.solution(whole, wished, space)
-    start = next((way for way in ways if search.fits(way)), None)
-    start = start or _smaller_patch(search, ways, space, option)
     most = max(space.least, min(space.most, space.batch or space.most))
-    largest = border(lambda n: search.bytes(replace(start, batch=n)), limit, space.least, most)
-    return search.solution(replace(start, batch=largest), wished, space)
+    steady = max(space.least, min(space.steady, most))
+    tried = [in_passes(way, n, space) for n in dict.fromkeys((steady, space.least)) for way in ways]
+    start = next((way for way in tried if search.fits(way)), None)
+    start = start or _smaller_patch(search, tried[-len(ways) :], space, option)
+    largest = border(lambda n: search.bytes(in_passes(start, n, space)), limit, start.batch, most)
+    return search.solution(in_passes(start, largest, space), wished, space)
+
+
+def in_passes(setting: Setting, items: int, space: Space) -> Setting:
+    """The setting with so many items a pass, and as many passes as the wished batch then takes."""
+    passes = 1 if space.batch is None else max(1, ceil(space.batch / items))
+    return replace(setting, batch=items, accumulate=passes)
 
 
 class _Search:
@@ -150,12 +168,11 @@ class _Search:
         """Close the search; a wished batch is shared out evenly over as few passes as can be."""
         settled = found
         if space.batch is not None and found.batch < space.batch:
-            passes = ceil(space.batch / found.batch)
-            even = replace(found, batch=max(space.least, ceil(space.batch / passes)))
-            settled = replace(even if self.fits(even) else found, accumulate=passes)
+            even = replace(found, batch=max(space.least, ceil(space.batch / found.accumulate)))
+            settled = even if self.fits(even) else found
         return Solution(
             setting=settled,
-            bytes=self.bytes(replace(settled, accumulate=1)),
+            bytes=self.bytes(settled),
             limit=self.limit,
             price=tuple(_prices(settled, wished)),
             steps=tuple(
@@ -188,9 +205,8 @@ def _smaller_patch(search: _Search, ways: Sequence[Setting], space: Space, optio
 def _nothing_fits(search: _Search, least: Setting, space: Space, option: str) -> PlanError:
     need = search.bytes(least)
     enough = ceil(need / (10 * MIB)) * 10
-    extra = least.words.partition(", ")[2] if least != Setting(
-        batch=least.batch, patch=space.patches[0]
-    ) else ""  # fmt: skip
+    plain = Setting(batch=least.batch, patch=space.patches[0], accumulate=least.accumulate)
+    extra = least.words.partition(", ")[2] if least != plain else ""
     rule = f"needs at least {ceil(need / MIB):,} MiB for batch {least.batch}"
     rule += f" ({extra})" if extra else ""
     got = f"{search.limit / MIB:,.0f} MiB"
@@ -216,6 +232,8 @@ def _prices(found: Setting, wished: Setting) -> list[str]:
         )
     if found.checkpointing:
         prices.append("checkpointing: the same result, for a third more time")
+    if found.allocator != wished.allocator:
+        prices.append("memory given back after each use: the same result, for up to twice the time")
     if found.patch != wished.patch:
         share = prod(found.patch) / prod(wished.patch)
         prices.append(f"the network sees {share:.0%} of the wished samples at once")

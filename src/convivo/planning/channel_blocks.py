@@ -7,171 +7,158 @@ an AVX-512 machine for thousands of shapes; scratch of a few ten KiB is left out
 """
 
 import math
-from dataclasses import dataclass
-from operator import gt
 
 import torch
 
 from convivo.geometry import Axes
+from convivo.planning import grouped_kernels, unrolled_windows
+from convivo.planning.conv_layer import IMAGE, NARROW, SINGLE, WIDE, Layer, lane, up
+from convivo.planning.thread_shares import shares
 
-SINGLE = 4  # bytes of a float32
-IMAGE, VOLUME = 2, 3  # axes
-NARROW, WIDE = 8, 16  # float32 values in a register of AVX2, of AVX-512
 FLAT_BACKWARD = 3  # channels of an image; more are blocked for the gradient of the weight
+PANEL = 2**16  # values that a thread packs for a matrix product
+CACHE = 2**20  # of a core; 1 MiB where this was read
+LONG = 14  # taps along the last axis
+PANEL_IN, PANEL_OUT = 13, 16  # blocks of channels that products of points turn round at once
 
 
-def _lane() -> int:
-    return WIDE if "AVX512" in torch.backends.cpu.get_cpu_capability() else NARROW
+def _blocks(layer: Layer, *, flat_below: int, step: int) -> tuple[int, int, int]:
+    """Bytes of the copies of x, w and y."""
+    ins, outs = up(layer.ins, step), up(layer.outs, step)
+    x, y = layer.batch * ins * math.prod(layer.fine), layer.batch * outs * math.prod(layer.coarse)
+    spread = layer.taps > 1 or (layer.is_volume and layer.is_strided)
+    if layer.ins < flat_below and spread:
+        x, ins = 0, layer.ins
+    return x * layer.bytes, ins * outs * layer.taps * layer.bytes, y * layer.bytes
 
 
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step
+def _has_few(layer: Layer) -> bool:
+    """Too few channels for a block, and too many for an image: of no use to AVX-512."""
+    return FLAT_BACKWARD < layer.ins < lane() and layer.taps > 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A convolution from `ins` channels to `outs`, on grids of `fine` and `coarse` samples.
+def _is_odd(layer: Layer) -> bool:
+    """Kernels that have no blocked gradient: long ones, dilated ones but for plain images."""
+    blocked = lane() if layer.is_half else FLAT_BACKWARD + 1
+    long = layer.kernel[-1] > LONG and (layer.ins >= blocked or layer.outs < lane())
+    strided = layer.is_strided and (layer.is_half or len(layer.kernel) >= IMAGE)
+    return long or (layer.is_dilated and (strided or layer.is_volume))
 
-    A transposed one is the same thing run backward, so that `ins` and `fine` are its output's.
-    bytes: of one value. plain: its tensors are channels last, where no blocks are needed.
-    """
 
-    batch: int
-    ins: int
-    outs: int
-    kernel: Axes
-    stride: Axes
-    padding: Axes
-    groups: int
-    fine: Axes
-    coarse: Axes
-    bytes: int
-    plain: bool
+def _by_matrix(layer: Layer) -> bool:
+    """Whether the gradient of the kernel is a matrix product, of a volume's slice by slice."""
+    if _is_odd(layer):
+        return True
+    if layer.is_dilated and _has_few(layer):
+        return True
+    narrow = any(0 < p >= n - 1 for p, n in zip(layer.padding, layer.fine, strict=True))
+    few = _has_few(layer) and max(layer.padding) > 0
+    return layer.is_volume and (narrow or few or lane() < WIDE)
 
-    @property
-    def taps(self) -> int:
-        return math.prod(self.kernel)
 
-    @property
-    def x(self) -> int:
-        return self.batch * self.ins * math.prod(self.fine) * self.bytes
+def _sums(layer: Layer, channels: int, grid: Axes) -> int:
+    """The float32 sums of one image that bfloat16 kernels of one tap keep, in each thread."""
+    if layer.taps > 1 or not layer.is_half:
+        return 0
+    return torch.get_num_threads() * up(channels, lane()) * math.prod(grid) * SINGLE
 
-    @property
-    def y(self) -> int:
-        return self.batch * self.outs * math.prod(self.coarse) * self.bytes
 
-    @property
-    def w(self) -> int:
-        return self.ins * self.outs // self.groups * self.taps * self.bytes
+def forward(layer: Layer) -> int:
+    """Most bytes at once for y, y itself among them."""
+    if layer.padding[-1] > layer.coarse[-1]:  # more than is computed together
+        return unrolled_windows.forward(layer)
+    if layer.plain:
+        return layer.y + layer.w
+    if layer.groups > 1:
+        return grouped_kernels.forward(layer)
+    if _is_product(layer):
+        panels = torch.get_num_threads() * PANEL * layer.bytes
+        return layer.x + layer.w + layer.y + panels
+    x, w, y = _blocks(layer, flat_below=lane(), step=lane())
+    return max(x + w + y + _sums(layer, layer.outs, layer.coarse), y + layer.y)
 
-    @property
-    def columns(self) -> int:
-        """The windows of one image and group, unrolled."""
-        return self.ins // self.groups * self.taps * math.prod(self.coarse) * self.bytes
 
-    @property
-    def by_matrix(self) -> bool:
-        """Groups that fill no block are unrolled into a matrix product."""
-        own = self.ins // self.groups, self.outs // self.groups
-        lane = _lane()
-        blocked = own[0] == own[1] and own[0] in (1, 4, 8)
-        return self.groups > 1 and not blocked and (own[0] % lane > 0 or own[1] % lane > 0)
+def backward_data(layer: Layer) -> int:
+    """Likewise for the gradient of x."""
+    if layer.reach - layer.padding[-1] > layer.fine[-1]:
+        return unrolled_windows.backward_data(layer)
+    if layer.plain:
+        return layer.x + layer.w
+    if layer.groups > 1:
+        return grouped_kernels.backward_data(layer)
+    if _is_product(layer):
+        return max(layer.x + layer.w, 3 * layer.x)
+    if layer.is_strided and layer.is_dilated:
+        return unrolled_windows.backward_data(layer)
+    if layer.is_strided:
+        return _channels_last(layer)
+    x, w, y = _blocks(layer, flat_below=0, step=lane())
+    y += x * layer.biased
+    return max(x + w + y + _sums(layer, layer.ins, layer.fine), x + layer.x)
 
-    @property
-    def unrolled(self) -> bool:
-        """Windows are unrolled into columns, also where some of them meet nothing but padding."""
-        return self.by_matrix or any(map(gt, self.padding, self.fine))
 
-    @property
-    def in_small_groups(self) -> bool:
-        """Groups whose gradient of the weight is a matrix product, though they fill a block."""
-        own = self.ins // self.groups
-        blocked = self.bytes == SINGLE and len(self.kernel) < VOLUME
-        return self.groups > 1 and (own == 4 or (own == 8 and not blocked))
+def _channels_last(layer: Layer) -> int:
+    """With strides: channels last inside, a padded image for each thread, then back in two goes."""
+    w = layer.w // layer.ins * up(layer.ins, lane())
+    over = [2 * (k > s) for k, s in zip(layer.kernel, layer.stride, strict=True)]
+    grid = math.prod(n + more for n, more in zip(layer.coarse, over, strict=True))
+    scratch = torch.get_num_threads() * layer.outs * grid * layer.bytes
+    # of a single channel both orders are one
+    return max(layer.y + w + layer.x + scratch, (3 if layer.ins > 1 else 2) * layer.x)
 
-    @property
-    def strides_inside(self) -> bool:
-        """The gradient of x is computed channels last."""
-        filled = self.groups == 1 or self.ins // self.groups >= 2 * _lane()
-        return max(self.stride) > 1 and filled and not self.plain
 
-    def _blocks(self, *, flat_below: int, lane: int) -> tuple[int, int, int]:
-        """Bytes of the copies of x, w and y."""
-        if self.groups > 1:
-            return self.x, self.w, self.y
-        ins, outs = _up(self.ins, lane), _up(self.outs, lane)
-        x, y = self.batch * ins * math.prod(self.fine), self.batch * outs * math.prod(self.coarse)
-        if self.ins < flat_below and self.taps > 1:
-            x, ins = 0, self.ins
-        return x * self.bytes, ins * outs * self.taps * self.bytes, y * self.bytes
+def backward_weight(layer: Layer) -> int:
+    """Likewise for the gradient of w."""
+    if layer.groups > 1 and not layer.plain:
+        return grouped_kernels.backward_weight(layer)
+    if _is_product(layer):
+        return max(layer.x + layer.w, 3 * layer.w)
+    if layer.is_half:
+        return _backward_weight_half(layer)
+    if _by_matrix(layer):
+        return unrolled_windows.backward_weight(layer)
+    if layer.plain:
+        return 2 * layer.w
+    step = NARROW if _has_few(layer) else lane()
+    x, w, y = _blocks(layer, flat_below=FLAT_BACKWARD + 1, step=step)
+    return max(shares(layer) * w + x + y, w + layer.w)
 
-    @property
-    def by_slices(self) -> bool:
-        """The gradient of a volume's kernel is a matrix product a slice, summed up in parts."""
-        narrow = any(0 < p >= n - 1 for p, n in zip(self.padding, self.fine, strict=True))
-        return len(self.kernel) == VOLUME and (narrow or self.has_few or _lane() < WIDE)
 
-    @property
-    def has_few(self) -> bool:
-        """Too few channels for a block, and too many for an image: of no use to AVX-512."""
-        few = FLAT_BACKWARD < self.ins < _lane()
-        return few and self.groups == 1 and self.taps > 1
+def _backward_weight_half(layer: Layer) -> int:
+    """In bfloat16: sums in float32, and transposed images but for points of images."""
+    few = layer.ins < lane() and layer.taps > 1
+    uneven = layer.outs % lane() > 0 if layer.ins > FLAT_BACKWARD else layer.outs < lane()
+    if _is_odd(layer) or (few and uneven):
+        return unrolled_windows.backward_weight(layer)
+    if layer.plain:
+        return 2 * layer.w
+    x, w, y = _blocks(layer, flat_below=lane(), step=lane())
+    # a single image of points is shared out, too
+    count = torch.get_num_threads() if layer.taps == 1 and layer.batch == 1 else shares(layer)
+    sums = w * SINGLE // layer.bytes + _turned(layer, x, y)
+    return max(x + w + y + count * sums, w + layer.w)
 
-    def _sums(self, channels: int, grid: Axes) -> int:
-        """The float32 sums of one image that bfloat16 kernels of one tap keep."""
-        pointwise = self.bytes < SINGLE and self.taps == 1
-        return _up(channels, _lane()) * math.prod(grid) * SINGLE if pointwise else 0
 
-    def forward(self) -> int:
-        """Most bytes at once for y, y itself among them."""
-        if self.unrolled:
-            return self.y + max(self.columns, self.y)
-        if self.plain:
-            return self.y + self.w
-        x, w, y = self._blocks(flat_below=_lane(), lane=_lane())
-        return max(x + w + y + self._sums(self.outs, self.coarse), y + self.y)
+def _turned(layer: Layer, x: int, y: int) -> int:
+    """What each thread turns round, so that pairs of samples lie side by side."""
+    if layer.taps > 1:
+        image = (x + y) // layer.batch
+        first = layer.ins <= FLAT_BACKWARD and not layer.is_volume and image > CACHE
+        # one block after the other
+        return lane() * math.prod(layer.coarse) * layer.bytes if first else image
+    if len(layer.kernel) == IMAGE:
+        return 0
+    blocks = _divisor(layer.ins, PANEL_IN) + _divisor(layer.outs, PANEL_OUT)
+    return blocks * lane() * math.prod(layer.coarse) * layer.bytes
 
-    def backward_data(self) -> int:
-        """Likewise for the gradient of x."""
-        if self.unrolled:
-            return self.x + max(self.columns, self.x)
-        if self.strides_inside:
-            # channels last inside, a padded image for each thread, then back in two goes; of a
-            # single channel both orders are one
-            w = self.w // self.ins * _up(self.ins, _lane())
-            over = [2 * (k > s) for k, s in zip(self.kernel, self.stride, strict=True)]
-            grid = math.prod(n + more for n, more in zip(self.coarse, over, strict=True))
-            scratch = torch.get_num_threads() * self.outs * grid * self.bytes
-            return max(self.y + w + self.x + scratch, (3 if self.ins > 1 else 2) * self.x)
-        if self.plain:
-            return self.x + self.w
-        x, w, y = self._blocks(flat_below=0, lane=_lane())
-        return max(x + w + y + self._sums(self.ins, self.fine), x + self.x)
 
-    def backward_weight(self) -> int:
-        """Likewise for the gradient of w."""
-        if self.bytes < SINGLE:
-            return self._backward_weight_half()
-        if self.by_matrix:
-            return self.w + self.columns
-        if self.by_slices:
-            return 5 * self.w + self.columns // self.coarse[0]
-        if self.in_small_groups or self.plain:
-            return 2 * self.w
-        lane = NARROW if self.has_few else _lane()
-        x, w, y = self._blocks(flat_below=FLAT_BACKWARD + 1, lane=lane)
-        return max(x + w + y, w + self.w)
+def _divisor(channels: int, most: int) -> int:
+    """As many blocks at once as divide them all."""
+    blocks = up(channels, lane()) // lane()
+    return max(n for n in range(1, most + 1) if blocks % n == 0)
 
-    def _backward_weight_half(self) -> int:
-        """In bfloat16: sums in float32, and transposed images but for points of images."""
-        few = self.ins < _lane() and self.groups == 1 and self.taps > 1
-        if self.by_matrix or (few and self.outs < _lane()):
-            slices = self.coarse[0] if len(self.kernel) == VOLUME else 1
-            return 3 * self.w + self.columns // slices
-        if self.in_small_groups or self.plain:
-            return 2 * self.w
-        x, w, y = self._blocks(flat_below=_lane(), lane=_lane())
-        sums = w * SINGLE // self.bytes
-        if self.taps > 1 or len(self.kernel) != IMAGE:
-            sums += torch.get_num_threads() * (x + y) // self.batch
-        return max(x + w + y + sums, w + self.w)
+
+def _is_product(layer: Layer) -> bool:
+    """A kernel as large as the grid is a fully connected layer, computed channels last."""
+    alone = layer.groups == 1 and max(layer.padding) == 0 and layer.taps > 1
+    return alone and layer.kernel == layer.fine and not layer.plain

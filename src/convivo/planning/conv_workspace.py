@@ -5,14 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convivo.planning.channel_blocks import Layer
+from convivo.planning import channel_blocks
+from convivo.planning.conv_layer import Layer
 
 # torch has given the transposed one no name in Python
 ONEDNN = ("Mkldnn", "MkldnnTranspose", "???")
 
 
-def _layer(x: Tensor, weight: Tensor, y_size: Any, settings: tuple) -> Layer:
-    stride, padding, _, transposed, _, groups = settings
+def _layer(x: Tensor, weight: Tensor, y_size: Any, settings: tuple, *, bias: bool) -> Layer:
+    stride, padding, dilation, transposed, _, groups = settings
     fine, coarse = (y_size, x.shape) if transposed else (x.shape, y_size)
     dims = x.dim() - 2
     return Layer(
@@ -22,11 +23,14 @@ def _layer(x: Tensor, weight: Tensor, y_size: Any, settings: tuple) -> Layer:
         kernel=tuple(weight.shape[2:]),
         stride=tuple(stride) * (dims if len(stride) == 1 else 1),
         padding=tuple(padding) * (dims if len(padding) == 1 else 1),
+        dilation=tuple(dilation) * (dims if len(dilation) == 1 else 1),
         groups=groups,
         fine=tuple(fine[2:]),
         coarse=tuple(coarse[2:]),
         bytes=x.itemsize,
         plain=not x.is_contiguous() and _is_channels_last(x),
+        transposed=transposed,
+        biased=transposed and bias,
     )
 
 
@@ -43,16 +47,23 @@ def _backend(x: Tensor, weight: Tensor, bias: Any, settings: tuple) -> str:
     return str(chosen).rpartition(".")[2]
 
 
-def _columns(backend: str, layer: Layer, *, backward: bool) -> int:
+def _columns(backend: str, layer: Layer, mask: Any = None) -> int:
     """Windows unrolled by torch's own kernels, of all images or of one."""
     if backend in ("Slow2d", "Slow3d"):
-        as_it_is = layer.taps == 1 and max(layer.stride) == 1
-        if as_it_is and not (backward and backend == "Slow3d"):
-            return 0
-        return layer.batch * layer.columns * layer.groups
+        parts = _parts(layer, mask) if layer.groups > 1 else 0
+        as_it_is = layer.taps == 1 and not layer.is_strided
+        # the gradient of a volume is unrolled in any case
+        if as_it_is and not (mask and mask[0] and backend == "Slow3d"):
+            return parts
+        return parts + layer.batch * layer.columns
     if "Transpose" in backend or "Dilated" in backend:
         return layer.columns
     return 0
+
+
+def _parts(layer: Layer, mask: Any) -> int:
+    """Results of the groups, one after the other, before they are joined."""
+    return layer.y if mask is None else layer.x * bool(mask[0]) + layer.w * bool(mask[1])
 
 
 def _copy(tensor: Tensor) -> int:
@@ -61,29 +72,33 @@ def _copy(tensor: Tensor) -> int:
     return 0 if dense else tensor.numel() * tensor.itemsize
 
 
+def _data(layer: Layer, *, forward: bool) -> int:
+    return channel_blocks.forward(layer) if forward else channel_blocks.backward_data(layer)
+
+
 def convolution(args: tuple, out: Any) -> int:
     """Hidden bytes of aten::convolution."""
     x, weight, bias, *settings = args
-    layer = _layer(x, weight, out.shape, tuple(settings))
+    layer = _layer(x, weight, out.shape, tuple(settings), bias=bias is not None)
     backend = _backend(x, weight, bias, tuple(settings))
     if backend not in ONEDNN:
-        return _columns(backend, layer, backward=False) + _copy(x)
+        return _columns(backend, layer) + _copy(x)
     transposed = settings[3]
     result = layer.x if transposed else layer.y
-    return (layer.backward_data() if transposed else layer.forward()) - result + _copy(x)
+    return _data(layer, forward=not transposed) - result + _copy(x)
 
 
 def convolution_backward(args: tuple, out: Any) -> int:
     """Hidden bytes of aten::convolution_backward."""
     gradient, x, weight, _, *rest = args
     settings, mask = tuple(rest[:-1]), rest[-1]
-    layer = _layer(x, weight, gradient.shape, settings)
+    layer = _layer(x, weight, gradient.shape, settings, bias=False)
     backend = _backend(x, weight, None, settings)
     copies = _copy(x) + _copy(gradient)
     if backend not in ONEDNN:
-        return _columns(backend, layer, backward=True) + copies
-    data = (layer.forward() if settings[3] else layer.backward_data()) if mask[0] else 0
+        return _columns(backend, layer, mask) + copies
+    data = _data(layer, forward=settings[3]) if mask[0] else 0
     own = x.numel() * x.itemsize if mask[0] else 0
-    weights = own + layer.backward_weight() if mask[1] else 0
+    weights = own + channel_blocks.backward_weight(layer) if mask[1] else 0
     results = own + (layer.w if mask[1] else 0)
     return max(data, weights, results) - results + copies

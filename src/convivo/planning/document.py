@@ -8,12 +8,16 @@ from convivo.architectures import ARCHITECTURES
 from convivo.planning.counting import LayerCount, count
 from convivo.planning.events import Holding
 from convivo.planning.ledger import Ledger, ledger
+from convivo.planning.machine import this_machine
 from convivo.planning.overhead import Process, process
 from convivo.planning.ranks import check_ranks, per_rank
 from convivo.planning.rehearsal import rehearse
 from convivo.planning.step import Loss
-from convivo.planning.step_time import step_seconds
+from convivo.planning.step_time import step_work
+from convivo.planning.timeline import timeline
+from convivo.planning.timing import seconds_per_step
 from convivo.planning.trace import swept_aside
+from convivo.planning.work import Tally
 
 MEMORY = (
     "parameters",
@@ -27,6 +31,11 @@ MEMORY = (
     "process_peak",
     "process_bound",
 )
+
+
+REPEATED = (
+    4 / 3
+)  # of the time: three thirds are the forward pass and the two halves of the backward
 
 
 @swept_aside()
@@ -44,6 +53,12 @@ def plan_document(
     memory: bool = True,
     ranks: int | None = None,
     strategy: str | None = None,
+    passes: int = 1,
+    checkpointing: bool = False,
+    keeps: bool | None = None,
+    lasting: int = 0,
+    between: int = 0,
+    over_time: bool = False,
 ) -> dict:
     """What a network costs, as plain JSON values.
 
@@ -61,6 +76,9 @@ def plan_document(
         memory: trace a step; without it memory is null, and so are seconds and layers' outputs.
         ranks, strategy: how many share the training and how, "ddp" or "fsdp"; then memory and the
             peak are those of one rank, `batch` its share.
+        passes, checkpointing: how a training step goes through its batch, see `rehearse`.
+        keeps, lasting, between: what the process does beside the step, see `overhead.process`.
+        over_time: add the ledger of a step as `timeline`, see `timeline.timeline`.
     Raises:
         ShapeError: the network does not take that input.
         PlanError: memory cannot be told, since an operation needs the values.
@@ -74,11 +92,19 @@ def plan_document(
         entry = ARCHITECTURES.get(net_name)
         task = None if entry is None else entry.tasks[0]
         words = {"mode": mode, "precision": precision, "optimizer": optimizer, "task": task}
-        traced = rehearse(net, input, batch, loss=loss, **words)
+        ways = {"passes": passes, "checkpointing": checkpointing}
+        tally = Tally()
+        traced = rehearse(net, input, batch, loss=loss, tally=tally, **words, **ways)
         if ranks is not None and strategy is not None:
             traced = per_rank(traced, net, ranks=ranks, strategy=strategy)
-        seconds = step_seconds(net, input, batch, loss=loss, **words)
-        held, whole = ledger(traced), process(traced, train=mode == "train")
+        if passes > 1:  # not all of which are traced
+            tally = step_work(net, input, batch, loss=loss, **words)
+        seconds = seconds_per_step(tally, this_machine().speeds)
+        seconds *= REPEATED if checkpointing and passes > 1 else 1.0
+        held = ledger(traced)
+        whole = process(
+            traced, train=mode == "train", keeps=keeps, lasting=lasting, between=between
+        )
     document: dict[str, object] = {
         "schema": 1,
         "net": net_name,
@@ -98,6 +124,8 @@ def plan_document(
     }
     if ranks is not None:
         document |= {"ranks": ranks, "strategy": strategy}
+    if over_time and held is not None:
+        document["timeline"] = timeline(held)
     if layers:
         document["layers"] = [_row(layer, held) for layer in counts.layers]
     return document

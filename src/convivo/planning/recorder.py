@@ -4,9 +4,9 @@ Storages are followed by weak references: they die when the last tensor, or node
 go of them, as they do in the real run.
 """
 
-import functools
 import weakref
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,10 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from convivo.planning.events import Moment
 from convivo.planning.homes import Record
 from convivo.planning.shadow import tensors
-from convivo.planning.shortcuts import Maker, shortcut
+from convivo.planning.shortcuts import Maker, is_composite, shortcut
 from convivo.planning.workspace import hidden_bytes, kept_bytes
 
 DEVICE, SCALAR = torch.ops.prim.device.default, torch.ops.aten._local_scalar_dense.default
+Watch = Callable[[Any, tuple, Any], None]
 CAST = "aten::_to_copy"
 CUDA = 512  # its allocator gives multiples of so many bytes
 
@@ -38,6 +39,7 @@ class Recorder(TorchDispatchMode):
         self.step, self.phase = 1, "start"
         self.scopes: list[str] = []  # names of the modules being run, outermost first
         self.failed_at = ""
+        self.watch: Watch | None = None
         # from which number of the tape on its nodes belong to which layer
         self.marks: tuple[list[int], list[str]] = ([0], [""])
         self._alive: dict[int, tuple[Record, weakref.ref]] = {}
@@ -49,19 +51,28 @@ class Recorder(TorchDispatchMode):
         if func is DEVICE:
             return args[0].fake_device
         if func is SCALAR and not self.scopes:
-            return _one(args[0])
-        if torch.is_inference_mode_enabled() and _is_composite(func):
+            return self._shown(func, args, _one(args[0]))
+        if torch.is_inference_mode_enabled() and is_composite(func):
             with self:  # without a tape nobody has taken it apart so far
                 return func.decompose(*args, **(kwargs or {}))
         op = func._overloadpacket._qualified_op_name
         try:
             out = NotImplemented if kwargs else shortcut(self.make, op, func, args)
             if out is NotImplemented:
-                out = func(*args, **(kwargs or {}))
+                out = self.make.run(func, args, kwargs or {})
         except Exception:
             self.failed_at = self._place()[1] or self.phase
             raise
         self._note(op, args, out)
+        return self._shown(func, args, out)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch would import its compiler, and ask it at every operation
+
+    def _shown(self, func: Any, args: tuple, out: Any) -> Any:
+        if self.watch is not None:
+            self.watch(func, args, out)
         return out
 
     def _note(self, op: str, args: tuple, out: Any) -> None:
@@ -181,12 +192,6 @@ class Recorder(TorchDispatchMode):
             for tensor in tensors(state):
                 if (record := self.find(tensor)) is not None:
                     record.state = True
-
-
-@functools.cache
-def _is_composite(func: Any) -> bool:
-    """Whether an operation is made of others, as torch.nn.functional's often are."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
 def _one(tensor: Tensor) -> bool | int | float:

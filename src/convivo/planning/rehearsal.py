@@ -1,6 +1,7 @@
 """A network's step rehearsed from a few words: targets and loss follow from what it is for."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from convivo.planning.step import (
     training_step,
 )
 from convivo.planning.trace import trace
+from convivo.planning.work import Tally
 
 TASKS = ("classify", "segment", "reconstruct", "generate")
 
@@ -32,6 +34,9 @@ def rehearse(
     task: str | None = None,
     loss: Loss | None = None,
     device: str = "cpu",
+    passes: int = 1,
+    checkpointing: bool = False,
+    tally: Tally | None = None,
 ) -> Trace:
     """Two training steps of a batch, or one prediction, on shapes alone.
 
@@ -47,14 +52,18 @@ def rehearse(
             squared error; "generate": the judgement of images. Default: from the output's axes.
         loss: (network, images, targets) -> loss, instead.
         device: where the real step happens.
+        passes, checkpointing: of a training step, see `step.training_step`.
+        tally: what the last of the steps traced has to do is added to it (see `timing`).
     Raises:
         UsageError: an unknown task, mode or optimizer.
         ShapeError: the network does not take that input. PlanError: it needs values, not shapes.
     """
     shape = (batch, *input)
     given: list[tuple[Sequence[int], torch.dtype]] = [(shape, torch.float32)]
+    watch = None if tally is None else partial(tally.add, learning=mode == "train")
     if mode == "infer":
-        return trace(net, prediction_step(precision, device=device), given, steps=1, device=device)
+        answer = prediction_step(precision, device=device)
+        return trace(net, answer, given, steps=1, device=device, watch=watch)
     if mode != "train" or task not in (None, *TASKS):
         got = f"mode={mode!r}, task={task!r}"
         raise UsageError("plan", "mode is train or infer, task known", got, f"Tasks: {TASKS}")
@@ -62,8 +71,11 @@ def rehearse(
     size = {"segment": (batch, *input[1:]), "reconstruct": (0,)}.get(task, (batch,))
     given.append((size, torch.int64))
     chosen = loss or (squared_error if task == "reconstruct" else cross_entropy)
-    step = training_step(chosen, precision, device=device)
-    return trace(net, step, given, optimizer=make_optimizer(optimizer), device=device)
+    step = training_step(
+        chosen, precision, device=device, passes=passes, checkpointing=checkpointing
+    )
+    maker = make_optimizer(optimizer)
+    return trace(net, step, given, optimizer=maker, device=device, watch=watch)
 
 
 def _task_of(net: nn.Module, shape: tuple[int, ...]) -> str:

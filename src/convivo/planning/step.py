@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from convivo.errors import UsageError, nearest_name
+from convivo.layers.checkpointing import checkpointed
 from convivo.layers.precision import autocast
 from convivo.planning.shadow import tensors
 from convivo.planning.trace import Step
@@ -39,23 +40,39 @@ def make_optimizer(name: str) -> Callable[[nn.Module], Optimizer]:
     return OPTIMIZERS[name]
 
 
-def training_step(loss: Loss, precision: str = "fp32", *, device: str = "cpu") -> Step:
-    """Forward, loss, backward, clipping, update, in the order of the training loop."""
+def training_step(
+    loss: Loss,
+    precision: str = "fp32",
+    *,
+    device: str = "cpu",
+    passes: int = 1,
+    checkpointing: bool = False,
+) -> Step:
+    """Forward, loss, backward, clipping, update, in the order of the training loop.
+
+    Args:
+        passes: parts of the batch that go through one after the other. The third and later ones
+            take what the second takes and are left out.
+        checkpointing: parts of the network are computed again in the backward pass.
+    """
+    scale = SCALE.get(precision, 1.0)
 
     def step(network: nn.Module, optimizer: Optimizer | None, given: tuple[Tensor, ...]) -> None:
         network.train()
-        kept = [buffer.clone() for buffer in network.buffers()]
-        with autocast(precision, device):
-            value = loss(network, *given)
         network.zero_grad(set_to_none=True)
-        scale = SCALE.get(precision, 1.0)
-        (value * scale).backward()
+        kept = [buffer.clone() for buffer in network.buffers()]
+        for part in list(zip(*(t.tensor_split(passes) for t in given), strict=True))[:2]:
+            with autocast(precision, device), checkpointed(network, on=checkpointing):
+                value = loss(network, *part)
+            share = len(part[0]) / len(given[0])
+            (value * (scale * share)).backward()
         if scale != 1.0:
             gradients = [p.grad for p in network.parameters() if p.grad is not None]
             torch._foreach_mul_(gradients, 1 / scale)
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         if optimizer is not None:
             optimizer.step()
+            network.zero_grad(set_to_none=True)
         del kept
 
     return step

@@ -1,18 +1,20 @@
 """Bytes of one step in any setting, as the search of `budget` asks for them: a trace for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 
 from torch import nn
 
-from convivo.errors import ShapeError
+from convivo.errors import PlanError, ShapeError
 from convivo.geometry import Axes
 from convivo.planning.budget import Setting
 from convivo.planning.overhead import process, tensors_peak
+from convivo.planning.ranks import per_rank
 from convivo.planning.rehearsal import rehearse
 from convivo.planning.shadow import run, shadow, tensors
 from convivo.planning.step import Loss
 
+NEVER = 2**62  # bytes of what cannot be done
 SMALLEST_SIDE = 16  # samples; smaller patches see too little to be proposed
 
 
@@ -27,6 +29,10 @@ class StepCost:
         task: what the output serves, as `rehearse` takes it; default from the output's axes.
         loss: (network, images, targets) -> loss, instead of the task's usual one.
         lasting: bytes that the process holds throughout, such as prepared data.
+        between: bytes that a setting needs between two steps, see `overhead.process`.
+        update: items of an update, where a setting takes them in several passes; default as many
+            as its passes hold.
+        ranks, strategy: of those who share the training; then the bytes of one rank.
         apart: count the tensors alone, as in the memory of an accelerator.
     """
 
@@ -40,11 +46,16 @@ class StepCost:
         task: str | None = None,
         loss: Loss | None = None,
         lasting: int = 0,
+        between: Callable[[Setting], int] | None = None,
+        update: int | None = None,
+        ranks: int | None = None,
+        strategy: str | None = None,
         apart: bool = False,
     ) -> None:
         self.net, self.channels, self.mode = net, channels, mode
         self.optimizer, self.task, self.loss = optimizer, task, loss
-        self.lasting, self.apart = lasting, apart
+        self.lasting, self.between, self.apart = lasting, between, apart
+        self.update, self.ranks, self.strategy = update, ranks, strategy
         self._known: dict[Setting, int] = {}
 
     def __call__(self, setting: Setting) -> int:
@@ -58,20 +69,45 @@ class StepCost:
             self._known[setting] = self._bytes(setting)
         return self._known[setting]
 
+    def items(self, setting: Setting) -> int:
+        """Items of an update."""
+        if setting.accumulate == 1 or self.mode == "infer":
+            return setting.batch
+        return self.update or setting.batch * setting.accumulate
+
     def _bytes(self, setting: Setting) -> int:
+        try:
+            return self._traced(setting)
+        except PlanError:
+            if setting.checkpointing:  # some parts cannot be computed again
+                return NEVER
+            raise
+
+    def _traced(self, setting: Setting) -> int:
+        train = self.mode == "train"
         traced = rehearse(
             self.net,
             (self.channels, *setting.patch),
-            setting.batch,
+            self.items(setting),
             mode=self.mode,
             precision=setting.precision,
             optimizer=self.optimizer,
             task=self.task,
             loss=self.loss,
+            passes=setting.accumulate if train else 1,
+            checkpointing=setting.checkpointing,
         )
+        if self.ranks is not None and self.strategy is not None:
+            traced = per_rank(traced, self.net, ranks=self.ranks, strategy=self.strategy)
         if self.apart:
             return tensors_peak(traced)
-        return process(traced, train=self.mode == "train", lasting=self.lasting).bound
+        return process(
+            traced,
+            train=train,
+            keeps=setting.allocator == "keep" if train else None,
+            lasting=self.lasting,
+            between=self.between(setting) if self.between else 0,
+        ).bound
 
     def least_batch(self, setting: Setting) -> int:
         """1, or 2 where a layer normalizes over a batch of which one item is a single value."""

@@ -1,14 +1,13 @@
 """One training step or prediction of any network, operation by operation, nothing allocated.
 
 Torch runs it on fake tensors, which have a shape, a device and a place on the autograd tape, but no
-bytes. The only file that imports torch's private `FakeTensorMode`.
+bytes (`fakes`).
 """
 
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,49 +17,11 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from convivo.errors import ConvivoError, PlanError, ShapeError
 from convivo.planning.events import Trace
-from convivo.planning.recorder import Recorder
+from convivo.planning.fakes import LOG, TORCH, UNTRACEABLE, Fakes, FakeTensorMode, Unseen
+from convivo.planning.recorder import Recorder, Watch
 from convivo.planning.shadow import copied
 
-try:
-    from torch._subclasses import fake_tensor
-    from torch._subclasses.fake_tensor import (
-        FakeTensor,
-        FakeTensorMode,
-        in_kernel_invocation_manager,
-    )
-
-    UNTRACEABLE: tuple[type[Exception], ...] = (
-        fake_tensor.DataDependentOutputException,
-        fake_tensor.DynamicOutputShapeException,
-        fake_tensor.UnsupportedOperatorException,
-        fake_tensor.UnsupportedFakeTensorException,
-    )
-except (ImportError, AttributeError):  # moved in a torch that we do not know
-    FakeTensorMode, UNTRACEABLE = None, ()
-
-TORCH = "torch >=2.11,<2.14"
-
 Step = Callable[[nn.Module, Optimizer | None, tuple[Tensor, ...]], object]
-
-
-class _Maker:
-    """Fake tensors from bare ones, past the mode: see `shortcuts`."""
-
-    def __init__(self, mode: Any, device: str) -> None:
-        self.mode, self.device = mode, torch.device(device)
-
-    def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        with in_kernel_invocation_manager(self.mode):
-            bare = torch.empty(shape, dtype=dtype, device="meta")
-        return FakeTensor(self.mode, bare, self.device)
-
-    def call(self, func: Callable[..., Tensor], args: tuple) -> Tensor:
-        first = args[0]
-        if type(first) is not FakeTensor or first.fake_device != self.device:
-            return NotImplemented
-        with in_kernel_invocation_manager(self.mode):
-            bare = func(*args)
-        return FakeTensor(self.mode, bare, self.device)
 
 
 def trace(
@@ -71,6 +32,7 @@ def trace(
     optimizer: Callable[[nn.Module], Optimizer] | None = None,
     steps: int = 2,
     device: str = "cpu",
+    watch: Watch | None = None,
 ) -> Trace:
     """Watch `steps` steps of a network; neither the network nor its tensors are touched.
 
@@ -83,6 +45,7 @@ def trace(
         steps: the second differs from the first, in which there is no optimizer state yet and no
             gradient of the step before; later ones are like the second.
         device: where the real run is to happen. On CUDA kernels' workspaces are not known.
+        watch: shown each operation of the last step, with its arguments and results.
     Raises:
         PlanError: an operation that needs the values, a device that is not there, or a torch whose
             private parts have moved.
@@ -96,24 +59,41 @@ def trace(
         # torch would end the process when it looks for the device's streams
         remedy = "Plan for --device cpu, or on a machine that has one"
         raise PlanError("plan", "a step is traced for a device that is there", device, remedy)
-    with swept_aside(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        twin = copied(network, lambda t: _empty(t.shape, t.dtype, device, t.stride()))
-        recorder = Recorder(_names(twin), twin, _Maker(mode, device), on_cpu=kind == "cpu")
-        for name, tensor in [*twin.named_parameters(), *twin.named_buffers()]:
-            layer, _, leaf = name.rpartition(".")
-            recorder.add(tensor, layer, leaf, role="parameters")
-        given = tuple(_empty(shape, dtype, device) for shape, dtype in inputs)
-        for tensor in given:
-            recorder.add(tensor, "", "input", role="outputs")
-        made = None if optimizer is None else optimizer(twin)
-        _run(recorder, lambda: step(twin, made, given), made, steps)
+    with swept_aside():
+        recorder, given, made = _prepared(network, inputs, optimizer, Fakes(device))
+        twin = recorder.root
+        _run(recorder, lambda: step(twin, made, given), made, steps, watch)
     end = len(recorder.moments)
     holdings = tuple(record.settle(end) for record in recorder.records)
     return Trace(moments=tuple(recorder.moments), holdings=holdings, steps=steps)
 
 
+def _prepared(
+    network: nn.Module,
+    inputs: Sequence[tuple[Sequence[int], torch.dtype]],
+    optimizer: Callable[[nn.Module], Optimizer] | None,
+    fakes: Fakes,
+) -> tuple[Recorder, tuple[Tensor, ...], Optimizer | None]:
+    """A recorder that knows what is there before the step: weights, buffers, what is given."""
+    with Unseen(fakes):
+        twin = copied(network, lambda t: fakes.blank(t.shape, t.dtype, t.stride()))
+        made = None if optimizer is None else optimizer(twin)
+    recorder = Recorder(_names(twin), twin, fakes, on_cpu=fakes.device.type == "cpu")
+    for name, tensor in [*twin.named_parameters(), *twin.named_buffers()]:
+        layer, _, leaf = name.rpartition(".")
+        recorder.add(tensor, layer, leaf, role="parameters")
+    given = tuple(fakes.blank(tuple(shape), dtype) for shape, dtype in inputs)
+    for tensor in given:
+        recorder.add(tensor, "", "input", role="outputs")
+    return recorder, given, made
+
+
 def _run(
-    recorder: Recorder, step: Callable[[], object], optimizer: Optimizer | None, steps: int
+    recorder: Recorder,
+    step: Callable[[], object],
+    optimizer: Optimizer | None,
+    steps: int,
+    watch: Watch | None,
 ) -> None:
     handles = [
         register_module_forward_pre_hook(recorder.enter),
@@ -123,6 +103,7 @@ def _run(
     try:
         for number in range(1, steps + 1):
             recorder.step, recorder.phase = number, "start"
+            recorder.watch = watch if number == steps else None
             with recorder, _quiet():
                 step()
             recorder.pass_over()
@@ -139,15 +120,20 @@ def _run(
             handle.remove()
 
 
+_SWEEPING = [0]  # how many now ask that garbage be set aside
+
+
 @contextmanager
 def swept_aside() -> Iterator[None]:
     """Garbage is looked for only among what is made meanwhile: torch itself is half a million."""
-    mine = gc.get_freeze_count() == 0
+    mine = not _SWEEPING[0] and gc.get_freeze_count() == 0  # counting them takes its time
     if mine:
         gc.freeze()
+    _SWEEPING[0] += 1
     try:
         yield
     finally:
+        _SWEEPING[0] -= 1
         if mine:
             gc.unfreeze()
 
@@ -155,7 +141,7 @@ def swept_aside() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """An error is told once, by us."""
-    log = logging.getLogger(fake_tensor.__name__)
+    log = logging.getLogger(LOG)
     was, log.disabled = log.disabled, True
     try:
         yield
@@ -189,14 +175,3 @@ def _names(network: nn.Module) -> dict[int, str]:
         for parameter in module.parameters(recurse=False):
             names.setdefault(id(parameter), names[id(module)])
     return names
-
-
-def _empty(
-    shape: Sequence[int],
-    dtype: torch.dtype,
-    device: str,
-    stride: Sequence[int] | None = None,
-) -> Tensor:
-    if stride is None:
-        return torch.empty(tuple(shape), dtype=dtype, device=device)
-    return torch.empty_strided(tuple(shape), tuple(stride), dtype=dtype, device=device)

@@ -83,6 +83,20 @@ class Tally:
     replayed: int = 0
     handled: int = 0
 
+    def add(self, func: Any, args: tuple, out: Any, *, learning: bool) -> None:
+        """One more operation; `learning` tells those of the backward pass from the others."""
+        if learning and not torch.is_grad_enabled():
+            self.replayed += 1
+        else:
+            self.called += 1
+        name = func._overloadpacket.__name__
+        if func.is_view or name in FREE or func.namespace != "aten":
+            return
+        if name.startswith("_fused_"):
+            self.handled += len(args[0])
+        for item in work_of(name, args, out):
+            self.work[item] += 1
+
 
 class _Watch(TorchDispatchMode):
     """Adds up what passes; holds no tensor, so that lifetimes stay as they are."""
@@ -102,22 +116,8 @@ class _Watch(TorchDispatchMode):
             if parts is not NotImplemented:
                 return parts
         out = func(*args, **(kwargs or {}))
-        self._note(func, args, out)
+        self.tally.add(func, args, out, learning=self.learning)
         return out
-
-    def _note(self, func: Any, args: tuple, out: Any) -> None:
-        tally = self.tally
-        if self.learning and not torch.is_grad_enabled():
-            tally.replayed += 1
-        else:
-            tally.called += 1
-        name = func._overloadpacket.__name__
-        if func.is_view or name in FREE or func.namespace != "aten":
-            return
-        if name.startswith("_fused_"):
-            tally.handled += len(args[0])
-        for item in work_of(name, args, out):
-            tally.work[item] += 1
 
 
 def work_of(name: str, args: tuple, out: object) -> Iterator[Work]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convivo.planning.conv_layer import WIDE, lane
 from convivo.planning.conv_workspace import convolution, convolution_backward
 
 Rule = Callable[[tuple, Any], int]
@@ -52,8 +53,11 @@ def _logits_loss(args: tuple, out: Any) -> int:
 
 
 def _packed(args: tuple, out: Any) -> int:
-    """Blocks of the factors as bfloat16 products want them: 0.08 to 0.15 MB, whatever the size."""
-    return PANELS if out.dtype == torch.bfloat16 else 0
+    """Blocks of the factors as bfloat16 products want them: 0.08 to 0.15 MB, whatever the size.
+
+    Processors without wide registers have no such product; theirs takes the factors as they are.
+    """
+    return PANELS if out.dtype == torch.bfloat16 and lane() == WIDE else 0
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from convivo.reporting.content import Report
+from convivo.reporting.costs_card import costs_card
 from convivo.reporting.data_card import data_card
 from convivo.reporting.gallery import gallery
 from convivo.reporting.headline import headline, warnings
@@ -31,6 +32,7 @@ def render(report: Report) -> str:
             warnings=warnings(report),
             data=data_card(report),
             plan=plan_card(report),
+            costs=costs_card(report),
             results=results_card(report),
             gallery=gallery(report),
             receipt=receipt_card(report),

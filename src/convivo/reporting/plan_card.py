@@ -8,12 +8,10 @@ from convivo.reporting.content import Report
 from convivo.reporting.formatting import (
     MISSING,
     at,
-    byte_size,
     count,
     decimal,
     duration,
     large,
-    mapping,
     real,
     sentence,
     sequence,
@@ -28,20 +26,6 @@ ENDS = {
     "clock": "the clock",
     "control": "its control file",
     "early-stopping": "early stopping",
-}
-COSTS = {
-    "parameters": "Parameters and buffers",
-    "outputs": "Kept outputs",
-    "gradients": "Gradients",
-    "losses": "Loss and gradients of outputs",
-    "optimizer": "Optimizer state",
-    "operations": "Temporary buffers",
-    "tensors_peak": "Tensors at the peak",
-    "overhead": "Overhead",
-    "process_peak": "Whole process",
-    "process_bound": "Whole process, upper bound",
-    "seconds_per_step": "Time per step",
-    "seconds": "Time in all",
 }
 
 
@@ -63,48 +47,6 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Threads", count(at(plan, "threads"))),
     ]
     return [(name, str(text)) for name, text in rows if text not in (None, "", MISSING)]
-
-
-def cost_rows(report: Report) -> list[dict[str, str]]:
-    """Predicted beside measured costs, for every cost of which either is known."""
-    predicted = {
-        **mapping(at(report.plan, "memory")),
-        "seconds_per_step": at(report.plan, "seconds_per_step"),
-        **mapping(at(report.evaluation, "predicted")),
-    }
-    measured = {
-        **mapping(at(report.evaluation, "measured")),
-        **mapping(at(report.plan, "measured")),
-    }
-    keys = [k for k in dict.fromkeys([*COSTS, *predicted, *measured]) if is_cost(k)]
-    known = [k for k in keys if any(real(d.get(k)) is not None for d in (predicted, measured))]
-    return [
-        {
-            "name": COSTS.get(key, key.replace("_", " ").capitalize()),
-            "predicted": cost(key, predicted.get(key)),
-            "measured": cost(key, measured.get(key)),
-            "ratio": ratio(measured.get(key), predicted.get(key)),
-        }
-        for key in known
-    ]
-
-
-def is_cost(key: str) -> bool:
-    """Whether a measured value is a cost, and not a count or a score."""
-    return key in COSTS or key.startswith("seconds") or key.endswith(("_bytes", "_peak"))
-
-
-def cost(key: str, value: object) -> str:
-    """A cost in its unit: seconds by name, bytes where the name is one of the ledger's."""
-    if key.startswith("seconds"):
-        return duration(value)
-    return byte_size(value)
-
-
-def ratio(measured: object, predicted: object) -> str:
-    """Measured over predicted, or a dash."""
-    top, bottom = real(measured), real(predicted)
-    return MISSING if top is None or not bottom else f"{top / bottom:.2f}"
 
 
 def curve(lines: list[tuple[float, Any]], *keys: str) -> tuple[list[float], list[float]]:
@@ -187,7 +129,6 @@ def plan_card(report: Report) -> dict[str, Any]:
     return {
         "facts": facts(report),
         "reasons": [sentence(reason) for reason in sequence(at(report.plan, "reasons"))],
-        "costs": cost_rows(report),
         "training": training_facts(report),
         "figures": training_figures(report),
     }

@@ -1,6 +1,6 @@
 """Segmentation: a class for every sample, pixel or voxel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -159,10 +159,19 @@ def cropped(maps: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
 def quick_dice(truth: np.ndarray, labels: np.ndarray, num_classes: int) -> list[float]:
     """Dice per foreground class by one joint histogram; NaN where a class is in neither."""
-    joint = truth.astype(np.int64).ravel() * num_classes + labels.astype(np.int64).ravel()
-    table = np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
+    table = np.zeros(num_classes**2, np.int64)
+    pairs = zip(_blocks(truth), _blocks(labels), strict=True)
+    for own, other in pairs:  # a few at a time: wide integers take eight times as much as labels
+        joint = own.astype(np.int64) * num_classes + other
+        table += np.bincount(joint, minlength=num_classes**2)
+    table = table.reshape(num_classes, num_classes)
     both, sizes = np.diag(table), table.sum(0) + table.sum(1)
     return [2 * both[c] / sizes[c] if sizes[c] else float("nan") for c in range(1, num_classes)]
+
+
+def _blocks(labels: np.ndarray) -> Iterator[np.ndarray]:
+    flat = labels.reshape(-1)
+    return (flat[start : start + 2**20] for start in range(0, flat.size, 2**20))
 
 
 def _loss(

@@ -1,21 +1,45 @@
-"""Keep freed memory in the process: large tensors come back every step.
+"""What the C library does with freed memory: keep it for the next step, or return it at once.
 
 glibc hands each large block back to the kernel and asks for it again, page fault by page fault;
-a training step on CPU spends a third of its time there. Costs up to a few hundred MiB.
+a training step on CPU spends a third of its time there. Keeping it costs up to a few hundred MiB.
 """
 
 import ctypes
 import sys
+from collections.abc import Callable
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+# glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+MOST_MAPPED = 65_536  # blocks that may have pages of their own: glibc's default
+SMALL = 128 * 2**10  # larger blocks have pages of their own, and go back when freed
+
+
+def set_allocator(name: str) -> bool:
+    """Ask glibc to "keep" what it gets, or to "return" it; True where that worked."""
+    return keep_memory() if name == "keep" else return_memory()
 
 
 def keep_memory() -> bool:
     """Ask glibc to keep what it gets; True where that worked. Call before torch allocates."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another C library
+    mallopt = _mallopt()
+    if mallopt is None:
         return False
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_memory() -> bool:
+    """Ask glibc to give freed blocks back at once, whatever their size was before."""
+    mallopt = _mallopt()
+    if mallopt is None:
+        return False
+    wishes = (M_MMAP_MAX, MOST_MAPPED), (M_MMAP_THRESHOLD, SMALL), (M_TRIM_THRESHOLD, SMALL)
+    return all(bool(mallopt(key, value)) for key, value in wishes)
+
+
+def _mallopt() -> Callable[[int, int], int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library
+        return None

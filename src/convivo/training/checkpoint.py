@@ -10,13 +10,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from convivo.errors import ReadError
 from convivo.files import replacing
 
 Tensors = dict[str, torch.Tensor]
+FORMATS = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint64: "U64", torch.uint32: "U32", torch.uint16: "U16", torch.uint8: "U8",
+    torch.bool: "BOOL", torch.complex64: "C64",
+}  # fmt: skip
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
@@ -25,10 +30,26 @@ def save_weights(path: Path, network: nn.Module) -> None:
 
 
 def save_tensors(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Tensors and JSON facts in one file, whole or not at all."""
-    body = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    with replacing(path) as part:
-        save_file(body, part, metadata={"facts": json.dumps(facts)})
+    """Tensors and JSON facts in one file, whole or not at all.
+
+    Written one tensor after the other: the safetensors package holds two copies of all of them.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": {"facts": json.dumps(facts)}}
+    place = 0
+    for name in order:
+        tensor = tensors[name]
+        end = place + tensor.numel() * tensor.itemsize
+        entry = {"dtype": FORMATS[tensor.dtype], "shape": list(tensor.shape)}
+        header[name] = entry | {"data_offsets": [place, end]}
+        place = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+            file.write(flat.view(torch.uint8).numpy().data)
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:

@@ -7,45 +7,29 @@ goes on to the same bits.
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from math import isfinite
 from typing import Any
 
 import torch
 from torch import nn
 
-from convivo.errors import DataError
+from convivo.errors import DataError, PlanError
 from convivo.layers.precision import autocast
+from convivo.planning.shortage import is_shortage
+from convivo.training.easing import Cap, ease, nothing_left, peak_so_far, release_memory
 from convivo.training.journal import SAVE_SECONDS, Journal
-from convivo.training.schedule import learning_rate
+from convivo.training.schedule import Schedule
 from convivo.training.signals import interrupt, noted_signals
 from convivo.training.state import State
+from convivo.training.update import SKIPS_WINDOW, Step, train_step
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
-Step = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 Validate = Callable[[nn.Module], dict[str, Any]]
-SKIPS_BEFORE_FP32, SKIPS_WINDOW, SKIPS_BEFORE_END = 3, 50, 25
-FP16_SCALE = 1024.0  # lifts small gradients into fp16's range; constant, so that no state is kept
+Around = Callable[[int], AbstractContextManager[object]]
+SKIPS_BEFORE_FP32, SKIPS_BEFORE_END = 3, 25
+UNCAPPED = Cap()
 PAUSE_SECONDS = 0.2  # between looks at control.json while paused
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Fixed before the first step.
-
-    steps: in all. validate_every: steps between validations. warmup: steps. lr: peak rate.
-    clip: largest gradient norm, 0 for none. patience: validations without a better score before
-    the run ends early, 0 for never. steps_per_epoch: for the log and for `stop-after-epoch`.
-    """
-
-    steps: int
-    validate_every: int
-    steps_per_epoch: int
-    lr: float
-    warmup: int
-    clip: float
-    patience: int
-    seed: int
 
 
 def fit(
@@ -57,6 +41,8 @@ def fit(
     validate: Validate,
     journal: Journal,
     deadline: float | None = None,
+    around: Around = nullcontext,
+    cap: Cap = UNCAPPED,
 ) -> str:
     """Train until the schedule, early stopping, the clock or control.json ends it.
 
@@ -66,11 +52,14 @@ def fit(
         step: (network, images, targets) -> loss.
         validate: network in eval mode -> {"score": higher is better, ...}.
         deadline: time.monotonic() after which the run ends early.
+        cap: the memory there is; a step that is refused it is taken again in a milder way.
+        around: step number -> what is entered for that step, from drawing its batch to its end.
     Returns:
         Why it ended: "schedule", "early-stopping", "clock" or "control".
     Raises:
         Interrupted: SIGINT or SIGTERM; the state is saved.
         DataError: gradients stay non-finite even in float32.
+        PlanError: the memory does not hold a step in its smallest form; the state is saved.
     """
     with noted_signals() as received:
         while state.step < schedule.steps:
@@ -78,9 +67,14 @@ def fit(
             if reason:
                 journal.save_last(state)
                 return reason
-            _next_step(state, batches, step, schedule, journal)
-            if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
-                _validate(state, schedule, validate, journal)
+            try:
+                with around(state.step):
+                    _next_step(state, batches, step, schedule, journal, cap)
+                if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
+                    _validate(state, schedule, validate, journal)
+            except PlanError:  # no memory left: with more of it the run can go on from here
+                journal.save_last(state)
+                raise
             journal.save_last(state, after=0.0 if received else SAVE_SECONDS)
             if received:
                 interrupt(received[0], state.step)
@@ -93,11 +87,11 @@ def _next_step(
     step: Step,
     schedule: Schedule,
     journal: Journal,
+    cap: Cap,
 ) -> None:
     """Draw the batch, take the step, count it."""
     counters, began = state.counters, time.monotonic()
-    images, targets = batches(counters.step)
-    loss = train_step(state, step, images, targets, schedule)
+    loss = _afforded(state, batches, step, schedule, journal, cap)
     counters.step += 1
     counters.seconds += time.monotonic() - began
     if isfinite(loss):
@@ -107,48 +101,47 @@ def _next_step(
     journal.progress.update(counters.step, f", loss {loss:.3f}")
 
 
-def train_step(
+def _afforded(
     state: State,
+    batches: Callable[[int], Tensors],
     step: Step,
-    images: torch.Tensor,
-    targets: torch.Tensor,
     schedule: Schedule,
+    journal: Journal,
+    cap: Cap,
 ) -> float:
-    """One forward, backward and update; a step with non-finite gradients changes nothing."""
-    network, counters = state.network, state.counters
-    network.train()
-    # Dropout and the like draw from torch's own generator: tie it to the step as well.
-    torch.manual_seed((schedule.seed * 1_000_003 + counters.step) % 2**63)
-    rate = learning_rate(
-        counters.step, steps=schedule.steps, peak=schedule.lr, warmup=schedule.warmup
-    )
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    kept = [buffer.clone() for buffer in network.buffers()]
-    with autocast(counters.precision, images.device.type):
-        loss = step(network, images, targets)
-    state.optimizer.zero_grad(set_to_none=True)
-    scale = FP16_SCALE if counters.precision == "fp16" else 1.0
-    (loss * scale).backward()
-    limit = schedule.clip if schedule.clip > 0 else float("inf")
-    if bool(torch.isfinite(_clip(network, limit, scale))):
-        state.optimizer.step()
-    else:
-        # The forward pass has already put infinities into running statistics: take them back.
-        with torch.no_grad():
-            for buffer, before in zip(network.buffers(), kept, strict=True):
-                buffer.copy_(before)
-        counters.skipped += 1
-        counters.recent = [s for s in counters.recent if s > counters.step - SKIPS_WINDOW]
-        counters.recent.append(counters.step)
-    return float(loss.detach())
+    """The loss of the step, taken in ever milder ways until its memory is there.
+
+    The same step is taken again with the same random numbers. One that went through but took more
+    than it may makes the next ones milder, as far as there is a way.
+    """
+    before = peak_so_far()
+    batch: tuple[int, bool] = (1, False)
+    while True:
+        try:
+            images, targets = batches(state.step)
+            batch = (len(images), targets.ndim > 1)
+            loss = train_step(state, step, images, targets, schedule)
+        except (MemoryError, RuntimeError) as error:
+            if not is_shortage(error):
+                raise
+        else:
+            # until the next step nobody needs them
+            state.optimizer.zero_grad(set_to_none=True)
+            if cap.passed(before):
+                _go_on_milder(state, batch, journal, "more memory than there is")
+            return loss
+        images = targets = None  # type: ignore[assignment]
+        if not _go_on_milder(state, batch, journal, "out of memory"):
+            raise nothing_left(state, cap)
 
 
-def _clip(network: nn.Module, limit: float, scale: float) -> torch.Tensor:
-    """Undo the loss's scale and shorten the gradient to `limit`; its length before."""
-    if scale != 1.0:
-        torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], 1 / scale)
-    return nn.utils.clip_grad_norm_(network.parameters(), limit)
+def _go_on_milder(state: State, batch: tuple[int, bool], journal: Journal, why: str) -> bool:
+    """Whether there is a milder way; then it is told and taken from here on."""
+    way = ease(state, batch)
+    release_memory()
+    if way:
+        journal.progress.say(f"step {state.step}: {why}; going on with {way}")
+    return bool(way)
 
 
 def _after_trouble(state: State, journal: Journal) -> None:

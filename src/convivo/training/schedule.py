@@ -1,6 +1,26 @@
-"""The learning rate as a function of the step: linear warm-up, then half a cosine to zero."""
+"""A run's schedule, and the learning rate of a step: linear warm-up, then half a cosine to zero."""
 
+from dataclasses import dataclass
 from math import cos, pi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Fixed before the first step.
+
+    steps: in all. validate_every: steps between validations. warmup: steps. lr: peak rate.
+    clip: largest gradient norm, 0 for none. patience: validations without a better score before
+    the run ends early, 0 for never. steps_per_epoch: for the log and for `stop-after-epoch`.
+    """
+
+    steps: int
+    validate_every: int
+    steps_per_epoch: int
+    lr: float
+    warmup: int
+    clip: float
+    patience: int
+    seed: int
 
 
 def learning_rate(step: int, *, steps: int, peak: float, warmup: int) -> float:

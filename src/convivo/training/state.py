@@ -24,6 +24,8 @@ class Counters:
     step: steps done; with the seed it is the position of the sampler and of every random stream.
     skipped: steps whose gradients were not finite. recent: the latest of them.
     stale: validations since the best.
+    passes: parts that a batch goes through in, one after the other. checkpointing: parts of the
+    network are computed again in the backward pass. eased: what was changed for lack of memory.
     loss_sum, loss_count: of the finite losses since the last validation.
     """
 
@@ -37,6 +39,9 @@ class Counters:
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
+    passes: int = 1
+    checkpointing: bool = False
+    eased: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

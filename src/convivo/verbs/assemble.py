@@ -1,6 +1,8 @@
 """The live parts of a run with everything fixed: of a new one, or of one to go on with."""
 
 import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,20 @@ from torch import nn
 
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split, make_split
-from convivo.errors import ShapeError, UsageError
+from convivo.errors import PlanError, ShapeError, UsageError
 from convivo.files import read_json
+from convivo.planning.limits import memory_limit
+from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
-from convivo.verbs.budget import Budget, must_fit
+from convivo.training.allocator import set_allocator
+from convivo.training.easing import release_memory
+from convivo.verbs.affording import afford, bounds_of, counted_again
+from convivo.verbs.budget import Budget
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.fixing import draft_plan, set_threads
 from convivo.verbs.folder import Folder
+from convivo.verbs.keeping import Keeping
 from convivo.verbs.parts import Parts, build_parts
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
@@ -45,6 +53,7 @@ def fix_parts(
         The parts with their complete plan, the split, and the settings as they were resolved.
     """
     split = make_split(inspection, seed=wish.train.seed)
+    keeping_of = partial(Keeping, inspection=inspection, train=split.train, val=split.val)
     facts = facts_of(inspection, split.train)
     chosen, reasons = choose(facts, with_start(wish, facts))
     where = pick_device(device)
@@ -54,15 +63,28 @@ def fix_parts(
         network = own if own is not None else build_network(draft)
     else:
         threads = set_threads(chosen.train.threads)
-        draft, network = draft_plan(
-            inspection, split, facts, chosen, reasons=reasons, network=own, threads=threads
+
+        def redraft(changed: Settings) -> tuple[dict[str, Any], nn.Module]:
+            return draft_plan(
+                inspection, split, facts, changed, reasons=reasons, network=own, threads=threads
+            )
+
+        draft, network = redraft(chosen)
+        found = afford(
+            draft, network, keeping_of, facts, chosen, wish, bounds_of(budget, where), redraft
         )
+        draft, network, chosen = found.draft, found.network, found.chosen
+        # told beside what is measured: it is this machine's, and no part of a plan to repeat
+        draft["measured"] = {"seconds_foretold": draft["seconds_per_step"]}
+        if chosen.train.epochs is not None:  # then nothing that was ever timed enters a plan
+            draft["seconds_per_step"] = None
+    set_allocator(draft.get("allocator", "keep"))
     draft |= start_entry(draft, wish.net.pretrained)
     tell_start(draft, begin(network, draft))
-    must_fit(draft, budget)
     bars = partial(_bar, quiet=quiet)
     reading = clock.monotonic()
-    parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
+    with told_of_shortage(budget):
+        parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if own is not None:
         _must_answer(parts)
@@ -70,6 +92,9 @@ def fix_parts(
         reading_tests = per_case * CASE_SHARE * len(split.test)
         fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
         draft |= fixed_keys(parts, fixed, chosen)
+        if draft["precision"] != "fp32":  # what it was counted in until now
+            draft |= counted_again(draft, network, keeping_of(draft, network))
+        release_memory()  # of the trials: training starts with what lasts
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:
         fresh = build_network(draft).to(where)
@@ -125,7 +150,30 @@ def given_plan(given: object) -> dict[str, Any]:
     if not isinstance(document, dict) or "task_fields" not in document:
         remedy = "Name the plan.json of an earlier training, or plan with the data"
         raise UsageError("--plan", "the plan of a training", "another document", remedy)
-    return {key: value for key, value in document.items() if key != "measured"}
+    plan = {key: value for key, value in document.items() if key != "measured"}
+    if plan.get("fits") is False and plan.get("solution"):  # then what fits is meant
+        found = plan["solution"]
+        plan |= {key: found[key] for key in ("accumulate", "checkpointing", "allocator")}
+        plan["sampling"] = plan["sampling"] | {"size": found["patch"], "batch": found["batch"]}
+    return plan
+
+
+@contextmanager
+def told_of_shortage(budget: Budget) -> Iterator[None]:
+    """Data that memory does not hold is told like any other plan that does not fit.
+
+    Raises:
+        PlanError: inside, memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_shortage(error):
+            raise
+        limit = budget.ram or memory_limit()
+        got = "out of memory" if limit is None else f"{limit / 2**20:,.0f} MiB"
+        remedy = "Give --ram more, or train on fewer or smaller cases"
+        raise PlanError("train", "the memory must hold the prepared cases", got, remedy) from None
 
 
 def parts_again(
@@ -135,6 +183,7 @@ def parts_again(
     plan = folder.json("plan.json")
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
+    set_allocator(plan.get("allocator", "keep"))
     network = own if own is not None else build_network(plan)
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)

@@ -13,8 +13,10 @@ REPORT_SECONDS = 8.0
 class Budget:
     """The time and memory there are."""
 
-    def __init__(self, began: float, seconds: float | None, ram: int | None) -> None:
-        self.began, self.seconds, self.ram = began, seconds, ram
+    def __init__(
+        self, began: float, seconds: float | None, ram: int | None, vram: int | None = None
+    ) -> None:
+        self.began, self.seconds, self.ram, self.vram = began, seconds, ram, vram
         self.reserve = REPORT_SECONDS
 
     def left(self) -> float:
@@ -22,10 +24,13 @@ class Budget:
         return self.began + float(self.seconds or 0) - clock.monotonic()
 
 
-def must_fit(plan: Mapping[str, Any], budget: Budget) -> None:
-    """Refuse a memory budget that cannot even hold the weights, their gradients and two moments."""
+def must_fit(plan: Mapping[str, Any], ram: int | None) -> None:
+    """Refuse a memory that cannot even hold the weights, their gradients and two moments.
+
+    All that can be said of a network that cannot be traced.
+    """
     least = 16 * plan["parameters"] + PROCESS_BYTES
-    if budget.ram is not None and budget.ram < least:
+    if ram is not None and ram < least:
         rule = "the memory must hold the network, its gradients and the optimizer"
         remedy = f"Allow at least {least / 2**20:.0f} MiB, or --set net.width=0.5"
-        raise PlanError("--ram", rule, f"{budget.ram / 2**20:.0f} MiB", remedy)
+        raise PlanError("--ram", rule, f"{ram / 2**20:.0f} MiB", remedy)

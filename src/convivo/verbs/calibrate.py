@@ -6,7 +6,7 @@ undone, and the schedule is made to fit.
 
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -15,9 +15,9 @@ import torch
 from convivo.data.store import Store
 from convivo.errors import PlanError
 from convivo.layers.precision import autocast
+from convivo.planning.shortage import is_shortage
 from convivo.training.loop import Schedule, train_step
 from convivo.training.precision import has_fast_bf16, is_sound
-from convivo.training.state import Counters
 from convivo.verbs.parts import Parts, build_optimizer
 
 MOST_EPOCHS = 300  # past this a small set only over-fits; time left over is given back
@@ -54,12 +54,21 @@ def candidate_precision(parts: Parts, wish: str) -> tuple[str, str]:
         )
     if not has_fast_bf16():
         return "fp32", "fp32: this processor does not multiply bf16 natively"
-    images, targets = parts.tensors(0)
-    network = parts.state.network.train()
-    sound = is_sound(network, lambda: parts.task.step(network, images, targets), "bf16")
-    if not sound:
+    if not _is_sound(parts):
         return "fp32", "fp32: bf16 gradients of this network are not sound on this machine"
     return "bf16", "bf16: the processor multiplies it natively, and its gradients agree with fp32"
+
+
+def _is_sound(parts: Parts) -> bool:
+    """Of bf16, tried on one pass; what there is no memory to try is not used."""
+    images, targets = (t.tensor_split(parts.state.counters.passes)[0] for t in parts.tensors(0))
+    network = parts.state.network.train()
+    try:
+        return is_sound(network, lambda: parts.task.step(network, images, targets), "bf16")
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        return False
 
 
 def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
@@ -149,7 +158,7 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
     trial = type(parts.state)(
         network=network,
         optimizer=build_optimizer(parts.plan, network),
-        counters=Counters(precision=precision),
+        counters=replace(parts.state.counters, precision=precision),
     )
     times, began = [], time.monotonic()
     while len(times) < 3 or (len(times) < TRIAL_STEPS and time.monotonic() - began < seconds / 2):

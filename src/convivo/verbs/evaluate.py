@@ -12,6 +12,7 @@ from convivo.errors import DataError, ReadError, UsageError
 from convivo.files import write_json
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.measure import headline, measure
+from convivo.verbs.prediction_memory import memory_cap
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import pick_device
 
@@ -26,6 +27,7 @@ def evaluate(
     *,
     data: object = None,
     split: str = "test",
+    ram: str | int | None = None,
     device: str = "auto",
     threads: int | None = None,
     quiet: bool = False,
@@ -37,11 +39,14 @@ def evaluate(
         run: a run or its folder.
         data: other data to measure on, all of its cases; default: the run's own.
         split: "test" or "val", of the run's own data. Each look at test is counted in the receipt.
+        ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
+            go through the network at once, and only if that is not enough narrower tiles.
         reading: how other data is to be read (`layout`, `subject`, `labels`, `positive`).
     Returns:
         The contract's evaluation document.
     Raises:
         ReadError: no data there. DataError: data of other classes. UsageError: an unknown split.
+        PlanError: the memory does not hold the smallest pass of a case.
     """
     run = as_run(run)
     if split not in SPLITS:
@@ -52,8 +57,9 @@ def evaluate(
     plan = run.plan
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device))
+    limit = memory_cap(ram)
     if data is not None:
-        return _elsewhere(plan, network, data, reading, quiet)
+        return _elsewhere(plan, network, data, reading, limit=limit, quiet=quiet)
     inspection = _own_data(run)
     parts = run.folder.json("split.json")
     known = {case.id for case in inspection.cases}
@@ -64,7 +70,7 @@ def evaluate(
         raise ReadError(inspection.index.root, rule, got, "Restore them, or give --data")
     found = measure(
         plan, network, inspection, parts[split],
-        units=parts["units"], unit=parts["unit"], name=split, quiet=quiet,
+        units=parts["units"], unit=parts["unit"], name=split, limit=limit, quiet=quiet,
     )  # fmt: skip
     if split == "test":
         _count_look(run)
@@ -88,6 +94,8 @@ def _elsewhere(
     network: "nn.Module",
     data: object,
     reading: dict[str, Any],
+    *,
+    limit: int | None,
     quiet: bool,
 ) -> dict[str, Any]:
     if isinstance(data, Inspection):
@@ -106,7 +114,7 @@ def _elsewhere(
     inspection = _with_classes(inspection, plan)
     found = measure(
         plan, network, inspection, [case.id for case in inspection.cases],
-        units=inspection.units, unit=inspection.unit, name="all", quiet=quiet,
+        units=inspection.units, unit=inspection.unit, name="all", limit=limit, quiet=quiet,
     )  # fmt: skip
     return found.document
 

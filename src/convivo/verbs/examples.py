@@ -31,12 +31,13 @@ def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) ->
     with torch.inference_mode():
         for place in places:
             image, target = store.images[place], _few(store.targets[place])
-            probabilities, labels = answer(predictor, np.asarray(image), target)
+            found, truth = answer(predictor, np.asarray(image), target)
             if parts.task.output == "map":
                 name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
-                _write_map(folder / f"{name}_{step:07d}.png", image, labels, probabilities)
+                path = folder / f"{name}_{step:07d}.png"
+                _write_map(path, image, truth, found, parts.task.outputs)
             else:
-                said = {"truth": np.atleast_1d(labels), "probabilities": probabilities.round(4)}
+                said = {"truth": np.atleast_1d(truth), "probabilities": found.round(4)}
                 line[store.ids[place]] = said
     if parts.task.output == "table":
         with (folder / "answers.jsonl").open("a", encoding="utf-8") as file:
@@ -51,15 +52,16 @@ def _few(target: object) -> object:
     return Events(positions=target.positions[known], labels=target.labels[known])
 
 
-def _write_map(path: Path, image: np.ndarray, truth: np.ndarray, probabilities: np.ndarray) -> None:
+def _write_map(
+    path: Path, image: np.ndarray, truth: np.ndarray, labels: np.ndarray, classes: int
+) -> None:
     """Image, truth and answer side by side, 8-bit grey; volumes and signals by their middle."""
     from PIL import Image
 
-    classes = len(probabilities)
     panels = [
         _grey(_plane(np.asarray(image[0], np.float32))),
         _plane(truth).astype(np.float32) * (255 / max(1, classes - 1)),
-        _plane(probabilities.argmax(0)).astype(np.float32) * (255 / max(1, classes - 1)),
+        _plane(labels).astype(np.float32) * (255 / max(1, classes - 1)),
     ]
     with replacing(path) as part:
         Image.fromarray(np.hstack(panels).astype(np.uint8)).save(part, format="PNG")

@@ -7,13 +7,16 @@ from typing import Any
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.files import write_json
+from convivo.progress import Progress
 from convivo.reporting.content import Report
 from convivo.reporting.page import write_report
 from convivo.training.checkpoint import save_weights
 from convivo.verbs.folder import Folder
 from convivo.verbs.measure import Measured, measure, write_predictions
+from convivo.verbs.memory_words import costs_line
 from convivo.verbs.parts import Parts
 from convivo.verbs.pictures import best_and_worst
+from convivo.verbs.prediction_memory import cap_of_run
 from convivo.verbs.receipt import make_receipt
 from convivo.verbs.setup import load_weights
 
@@ -42,8 +45,12 @@ def finish(
     if counters.best_score is None:  # ended before its first validation
         save_weights(weights, network)
     load_weights(network, weights)
-    plan = dict(parts.plan) | {"measured": _measured(parts, ended)}
+    parts.state.optimizer.zero_grad(set_to_none=True)
+    parts.state.optimizer.state.clear()  # saved, and not needed to evaluate
+    plan = dict(parts.plan) | {"measured": _measured(folder, parts, ended)}
     write_json(folder / "plan.json", plan)
+    say = Progress("", 1, quiet=quiet).say
+    say(costs_line(plan))
     unit = split.unit
     measured = measure(
         plan,
@@ -53,6 +60,9 @@ def finish(
         units=split.units,
         unit=unit,
         name="test",
+        limit=cap_of_run(plan),
+        training=True,
+        lasting=parts.stored,
         quiet=quiet,
     )
     measured.document["notes"] += _notes(plan, parts, ended)
@@ -66,28 +76,18 @@ def finish(
     write_json(folder / "receipt.json", receipt)
 
 
-def _measured(parts: Parts, ended: str) -> dict[str, Any]:
+def _measured(folder: Folder, parts: Parts, ended: str) -> dict[str, Any]:
+    """What the training took, and how it ended."""
     counters = parts.state.counters
-    return {
-        "tensors_peak": None,
-        "process_peak": _process_peak(),
-        "seconds_per_step": counters.seconds / max(1, counters.step),
+    return dict(folder.json("plan.json").get("measured", {})) | {
         "steps": counters.step,
         "best_step": counters.best_step,
         "best_score": counters.best_score,
         "skipped_steps": counters.skipped,
         "precision": counters.precision,
+        "eased": list(counters.eased),
         "ended": ended,
     }
-
-
-def _process_peak() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _notes(plan: dict[str, Any], parts: Parts, ended: str) -> list[str]:
@@ -98,6 +98,7 @@ def _notes(plan: dict[str, Any], parts: Parts, ended: str) -> list[str]:
         notes.append(ENDED[ended].format(**facts))
     if counters.skipped:
         notes.append(f"{counters.skipped} steps with non-finite gradients were skipped.")
+    notes += [f"Memory ran short in the training: {way}." for way in counters.eased]
     if counters.precision != plan["precision"]:
         notes.append(f"{plan['precision']} kept failing; the training went on in fp32.")
     return notes
@@ -111,7 +112,7 @@ def _report(
     measured: Measured,
     receipt: dict[str, Any],
 ) -> None:
-    best, worst = best_and_worst(plan, network, inspection, measured)
+    best, worst = best_and_worst(plan, inspection, measured)
     accepted = folder.config().get("data", {}).get("accept", [])
     notes = [f"Trained in spite of the problem {code}, which was waived." for code in accepted]
     write_report(

@@ -1,5 +1,6 @@
 """Settings + data -> the plan: everything that is fixed before the first step, as plain numbers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,10 +9,12 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
-from convivo.errors import PlanError
+from convivo.planning.budget import Setting
 from convivo.planning.document import plan_document
+from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import grey_statistics, spread
+from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
 
@@ -30,7 +33,7 @@ def draft_plan(
     network: nn.Module | None = None,
     threads: int,
 ) -> tuple[dict[str, Any], nn.Module]:
-    """The plan before its schedule is fixed, and the network it was counted on.
+    """The plan before its schedule is fixed and its memory is counted, and its network.
 
     Args:
         network: the user's own module, instead of one of ours.
@@ -58,32 +61,73 @@ def draft_plan(
         "reasons": reasons,
         "batch": train.batch,
     }
-    built = network if network is not None else build_network(plan)
-    shape = (preparation.channels, *(seen.size or []))
-    return _counted(plan, built, shape, train) | plan, built
+    return plan, network if network is not None else build_network(plan)
 
 
-def _counted(
-    plan: dict[str, Any], network: nn.Module, shape: tuple[int, ...], train: TrainSettings
+def traced_optimizer(train: TrainSettings | Mapping[str, Any]) -> str:
+    """The optimizer's name as a trace knows it; our "sgd" has momentum."""
+    name = train["optimizer"] if isinstance(train, Mapping) else train.optimizer
+    return {"sgd": "momentum"}.get(name or "", "adamw")
+
+
+def traced_loss(plan: Mapping[str, Any]) -> Loss | None:
+    """The task's loss; a weight map would be computed from labels, which a trace has not."""
+    return None if plan["task_fields"].get("border_weight") else build_task(plan).step
+
+
+def counted(
+    draft: Mapping[str, Any],
+    network: nn.Module,
+    seen: Setting,
+    keeping: Keeping,
+    **more: Any,
 ) -> dict[str, Any]:
-    """What a step costs; of a network that cannot be traced all but its memory."""
-    # our "sgd" has momentum; a weight map would be computed from labels, which a trace has not
-    optimizer = {"sgd": "momentum"}.get(train.optimizer or "", "adamw")
-    weighted = plan["task_fields"].get("border_weight")
-    asked: dict[str, Any] = {
-        "batch": train.batch or 1,
-        "optimizer": optimizer,
-        "loss": None if weighted else build_task(plan).step,
+    """What a step in this setting costs, and the process around it, as the contract's document.
+
+    Args:
+        more: mode, optimizer, layers, ranks and strategy, where they are not those of the training.
+    Raises:
+        PlanError: a network that cannot be traced.
+    """
+    words: dict[str, Any] = {
+        "optimizer": traced_optimizer(draft["train"]),
+        "loss": traced_loss(draft),
+        **more,
     }
-    name = plan["network"]["name"]
-    try:
-        counted = plan_document(name, network, shape, **asked)
-    except PlanError as error:
-        plan["reasons"].append(f"memory is not planned: {error}")
-        counted = plan_document(name, network, shape, **asked, memory=False)
-    if train.epochs is not None:  # then nothing that was ever timed enters a plan
-        counted["seconds_per_step"] = None
-    return counted
+    training = words.get("mode", "train") == "train"
+    found = plan_document(
+        draft["network"]["name"],
+        network,
+        (draft["network"]["in_channels"], *seen.patch),
+        draft["batch"] if seen.accumulate > 1 else seen.batch,
+        precision=seen.precision,
+        passes=seen.accumulate,
+        checkpointing=seen.checkpointing,
+        keeps=seen.allocator == "keep" if training else None,
+        lasting=keeping.lasting if training else 0,
+        between=keeping.between(seen) if training else 0,
+        over_time=training,
+        **words,
+    )
+    return found | _ways(seen)
+
+
+def uncounted(draft: Mapping[str, Any], network: nn.Module, seen: Setting) -> dict[str, Any]:
+    """The same of a network that cannot be traced: all but its memory."""
+    shape = (draft["network"]["in_channels"], *seen.patch)
+    found = plan_document(
+        draft["network"]["name"], network, shape, seen.batch,
+        optimizer=traced_optimizer(draft["train"]), memory=False,
+    )  # fmt: skip
+    return found | _ways(seen)
+
+
+def _ways(seen: Setting) -> dict[str, Any]:
+    return {
+        "accumulate": seen.accumulate,
+        "checkpointing": seen.checkpointing,
+        "allocator": seen.allocator,
+    }
 
 
 def _preparation(

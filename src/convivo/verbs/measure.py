@@ -14,8 +14,11 @@ from convivo.data.inspection import Inspection
 from convivo.data.sample import Problem, Sample
 from convivo.evaluation.evaluate import Evaluation, evaluate_cases
 from convivo.files import plain, write_text
+from convivo.inference.fitting import Fit, Fitting
 from convivo.metrics.classification import calibration_curve, roc_curves
 from convivo.progress import Progress
+from convivo.verbs.memory_words import costs_line
+from convivo.verbs.observed import observed_evaluation
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 LEAVES_OUT = ("missing", "unreadable", "truncated")
@@ -27,10 +30,15 @@ NARROW = (
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """document: the contract's evaluation. evaluation: the answers it was made from."""
+    """What was found.
+
+    document: the contract's evaluation. evaluation: the answers it was made from. fit: the
+    predictor that stayed within the memory, for more of the same.
+    """
 
     document: dict[str, Any]
     evaluation: Evaluation
+    fit: Fit
 
 
 def measure(
@@ -42,9 +50,19 @@ def measure(
     units: Mapping[str, str],
     unit: str,
     name: str,
+    limit: int | None = None,
+    training: bool = False,
+    lasting: int = 0,
     quiet: bool = False,
 ) -> Measured:
-    """Evaluate the cases `ids`, the part `name` of the split, units as the split has them."""
+    """Evaluate the cases `ids`, the part `name` of the split, units as the split has them.
+
+    Args:
+        limit: bytes that the process stays within; None for any. training: it has trained before.
+        lasting: bytes of data that it still holds.
+    Raises:
+        PlanError: not even the smallest pass of a case fits.
+    """
     task = build_task(plan)
     cases = {case.id: case for case in inspection.cases}
 
@@ -52,11 +70,16 @@ def measure(
         return replace(inspection.load(cases[case_id]), unit=units.get(case_id, case_id))
 
     bar = Progress("evaluating", len(ids), unit="cases", quiet=quiet)
-    evaluation = evaluate_cases(
-        build_predictor(plan, network.eval(), task), load, ids, build_preparation(plan),
-        seed=int(plan["seed"]), tick=bar.update,
-    )  # fmt: skip
-    bar.close()
+    predictor = build_predictor(plan, network.eval(), task, say=bar.say)
+    fitting = Fitting(
+        predictor=predictor, limit=limit, training=training, lasting=lasting, say=bar.say
+    )
+    with observed_evaluation(network, predictor.precision) as costs:
+        evaluation = evaluate_cases(
+            predictor, load, ids, build_preparation(plan),
+            seed=int(plan["seed"]), fit=fitting.to, tick=bar.update,
+        )  # fmt: skip
+    bar.say(costs_line({"memory": costs["predicted"], "measured": costs["measured"]}, "evaluation"))
     document = {
         "schema": 1,
         "task": task.name,
@@ -66,15 +89,15 @@ def measure(
         "units": len({units.get(i, i) for i in ids}),
         "excluded": [p.path for p in inspection.problems if _leaves_out(p)],
         "metrics": evaluation.metrics,
-        "predicted": {"tensors_peak": None},
-        "measured": {"tensors_peak": None},
+        "predicted": costs["predicted"],
+        "measured": costs["measured"],
         "score_name": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
         "per_case": [row_of(task, answer) for answer in evaluation.answers],
         "notes": [] if unit == "subject" else [NARROW.format(unit=unit)],
     }  # fmt: skip
     if task.output == "table":
         document |= _curves(evaluation, task.classes, getattr(task, "positive", 1))
-    return Measured(document=plain(document), evaluation=evaluation)
+    return Measured(document=plain(document), evaluation=evaluation, fit=fitting.to)
 
 
 def _leaves_out(found: Problem) -> bool:

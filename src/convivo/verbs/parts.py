@@ -16,7 +16,7 @@ from convivo.data.store import Store, build_store
 from convivo.evaluation.answers import validation_answers
 from convivo.progress import Progress
 from convivo.tasks.task import Task
-from convivo.training.state import State
+from convivo.training.state import Counters, State
 from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task, margin_of
 
 AUGMENT = 3  # stream of randomness, apart from those of data.batches
@@ -48,6 +48,12 @@ class Parts:
         maps = targets if targets.ndim > 1 else None
         images, changed = apply(images, maps, drawn)
         return images, targets if changed is None else changed
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the prepared images, which stay as long as the parts do."""
+        stores = (self.batches.store, self.validation)
+        return sum(image.nbytes for store in stores for image in store.images)
 
     def validate(self, network: nn.Module, store: Store | None = None) -> dict[str, Any]:
         """The task's score on the validation cases (or on those of `store`)."""
@@ -106,7 +112,13 @@ def build_parts(
     return Parts(
         plan=plan,
         task=build_task(plan),
-        state=State(network=network, optimizer=build_optimizer(plan, network)),
+        state=State(
+            network=network,
+            optimizer=build_optimizer(plan, network),
+            counters=Counters(
+                passes=plan.get("accumulate", 1), checkpointing=plan.get("checkpointing", False)
+            ),
+        ),
         batches=batches,
         validation=stores[1],
         augmentation=Augmentation.from_dict(plan["augment"]) if plan["augment"] else None,

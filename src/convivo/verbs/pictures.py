@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from convivo.data.inspection import Inspection
 from convivo.data.sample import Events, Sample
 from convivo.evaluation.evaluate import predict_labels
 from convivo.reporting.content import CasePicture
 from convivo.verbs.measure import Measured
-from convivo.verbs.setup import build_predictor, build_preparation, build_task
+from convivo.verbs.setup import build_preparation, build_task
 
 MAPS, TRACES, IMAGES = 3, 4, 6  # shown at either end: three pictures a row, wide traces
 TRACE_SECONDS = 4.0
@@ -34,7 +33,7 @@ class _Item:
 
 
 def best_and_worst(
-    plan: Mapping[str, Any], network: nn.Module, inspection: Inspection, measured: Measured
+    plan: Mapping[str, Any], inspection: Inspection, measured: Measured
 ) -> tuple[list[CasePicture], list[CasePicture]]:
     """Pictures of the best and the worst cases of an evaluation."""
     cases = {case.id: case for case in inspection.cases}
@@ -43,15 +42,14 @@ def best_and_worst(
         return inspection.load(cases[name])
 
     if build_task(plan).output == "map":
-        return _maps(plan, network, load, measured)
+        return _maps(plan, load, measured)
     return _tables(plan, load, measured)
 
 
-def _maps(plan: Plan, network: nn.Module, load: Load, measured: Measured) -> Pictures:
+def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
     rows = [r for r in measured.document["per_case"] if r["dice"] is not None]
     rows.sort(key=lambda row: -row["dice"])
     count = min(MAPS, max(1, len(rows) // 2))
-    predictor = build_predictor(plan, network.eval(), build_task(plan))
     preparation = build_preparation(plan)
 
     def picture(row: Mapping[str, Any]) -> CasePicture:
@@ -63,7 +61,7 @@ def _maps(plan: Plan, network: nn.Module, load: Load, measured: Measured) -> Pic
         return CasePicture(
             id=row["id"], caption=f"Dice {row['dice']:.3f}", text=per_class,
             image=sample.image.astype(np.float32), truth=np.asarray(sample.target),
-            prediction=predict_labels(predictor, sample, preparation),
+            prediction=predict_labels(measured.fit, sample, preparation),
             spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
         )  # fmt: skip
 

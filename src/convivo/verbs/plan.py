@@ -22,12 +22,23 @@ from convivo.planning.step import Loss
 from convivo.tasks import TASKS, create_task
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
-from convivo.verbs.fixing import draft_plan
+from convivo.verbs.fixing import counted, draft_plan, traced_optimizer
+from convivo.verbs.keeping import Keeping
 from convivo.verbs.memory_words import memory_words
 from convivo.verbs.settings import NetSettings, Settings
-from convivo.verbs.setup import build_task
-from convivo.verbs.within import Ask, Limits, ask_for, fitted, limits_of, with_setting, words
+from convivo.verbs.within import (
+    Ask,
+    Limits,
+    ask_for,
+    fitted,
+    formats,
+    kept_by,
+    limits_of,
+    with_setting,
+    words,
+)
 
+DEFAULT_OPTIMIZER = "adamw"
 DEFAULT_CLASSES = {"classify": 1000, "segment": 2}
 
 
@@ -99,7 +110,7 @@ def plan(
             within this memory of the process, of the accelerator, such as "8G"; with `batch` ask
             whether that fits.
         ranks, strategy: memory of each rank where so many share the training, by "ddp" or "fsdp";
-            the batch is one rank's. Not together with a limit of memory, which is one process's.
+            the batch is one rank's, and so is a limit of memory.
     Raises:
         UsageError: neither data nor a network with its input. ShapeError: an input it cannot take.
         PlanError: not even the smallest setting fits the memory.
@@ -107,7 +118,8 @@ def plan(
     shape = _shape(input)
     wish = _wish(settings, net, batch)
     limits = limits_of(ram, vram)
-    shared = _shared(ranks, strategy, limited=bool(limits))
+    check_ranks(ranks, strategy)
+    shared: dict[str, Any] = {} if ranks is None else {"ranks": ranks, "strategy": strategy}
     if isinstance(data, nn.Module):
         if shape is None:
             raise UsageError(
@@ -126,16 +138,16 @@ def plan(
     else:
         name, module = wish.net.name or "", _on_meta(wish.net, shape, classes)
     ask = Ask(
-        mode=mode, optimizer=optimizer, precision=precision, batch=wish.train.batch,
+        mode=mode, optimizer=optimizer, precisions=formats(precision), batch=wish.train.batch,
         task=ARCHITECTURES[name].tasks[0] if name in ARCHITECTURES else None,
-        loss=_loss(name, classes),
+        loss=_loss(name, classes), **shared,
     )  # fmt: skip
     channels, *size = shape or (1,)
     seen, answer = fitted(module, (channels, *size), ask, limits)
     contents = plan_document(
         name, module, (channels, *seen.patch), seen.batch,
         mode=mode, optimizer=optimizer, layers=layers, precision=seen.precision, loss=ask.loss,
-        **shared,
+        checkpointing=seen.checkpointing, keeps=kept_by(seen, mode), **shared,
     ) | answer  # fmt: skip
     if count is not None:
         check_choice(count, ("lecture",), "--count")
@@ -150,17 +162,6 @@ def _wish(settings: Sequence[str], net: str | None, batch: int | None) -> Settin
     size = {} if batch is None else {"batch": batch}
     parts = {"net": wish.net.model_copy(update=name), "train": wish.train.model_copy(update=size)}
     return wish.model_copy(update=parts)
-
-
-def _shared(ranks: int | None, strategy: str | None, *, limited: bool) -> dict[str, Any]:
-    check_ranks(ranks, strategy)
-    if ranks is None:
-        return {}
-    if limited:
-        rule = "memory is solved for where one process trains alone"
-        remedy = "Leave out --ram and --vram, and look at the memory of a rank"
-        raise UsageError("--ranks", rule, f"{ranks} ranks", remedy)
-    return {"ranks": ranks, "strategy": strategy}
 
 
 def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
@@ -208,18 +209,26 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
     chosen, reasons = choose(facts, wish)
     threads = torch.get_num_threads()
     draft, network = draft_plan(inspection, split, facts, chosen, reasons=reasons, threads=threads)
-    loss = None if "border_weight" in draft["task_fields"] else build_task(draft).step
-    cases = len(split.train) + len(split.val)
-    shape = tuple(draft["input"])
-    ask = ask_for(facts, draft, wish, counting, cases=cases, loss=loss, limited=bool(limits))
+    keeping = Keeping(draft, network, inspection, train=split.train, val=split.val)
+    counting["optimizer"] = _optimizer(counting["optimizer"], traced_optimizer(draft["train"]))
+    ask = ask_for(
+        facts, draft, wish, keeping,
+        batch=wish.train.batch if limits else draft["batch"], precision=counting["precision"],
+        mode=counting["mode"], optimizer=counting["optimizer"],
+        ranks=counting.get("ranks"), strategy=counting.get("strategy"),
+    )  # fmt: skip
+    shape = (draft["network"]["in_channels"], *(chosen.input.size or ()))
     seen, answer = fitted(network, shape, ask, limits)
     if (seen.batch, seen.patch) != (draft["batch"], shape[1:]):
         chosen = with_setting(chosen, seen)
         draft, network = draft_plan(
             inspection, split, facts, chosen, reasons=reasons, threads=threads
         )
-    counted = plan_document(
-        draft["net"], network, tuple(draft["input"]), draft["batch"], loss=loss,
-        **(counting | {"precision": seen.precision}),
-    )  # fmt: skip
-    return Plan(draft | counted | answer)
+        keeping = Keeping(draft, network, inspection, train=split.train, val=split.val)
+    more = {name: value for name, value in counting.items() if name != "precision"}
+    return Plan(draft | counted(draft, network, seen, keeping, **more) | answer)
+
+
+def _optimizer(asked: str, chosen: str) -> str:
+    """That of the command where it was given; its default gives way to what the training takes."""
+    return chosen if asked == DEFAULT_OPTIMIZER else asked

@@ -4,7 +4,7 @@
 alone, so that train, evaluate and predict cannot disagree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from convivo.architectures.create import create
 from convivo.arrays.preparation import Preparation
 from convivo.errors import UsageError
 from convivo.inference.predictor import Predictor
+from convivo.inference.room import Room
 from convivo.tasks import create_task
 from convivo.tasks.task import Task
 from convivo.training.checkpoint import load_tensors
@@ -55,9 +56,17 @@ def build_preparation(plan: Plan) -> Preparation:
 
 
 def build_predictor(
-    plan: Plan, network: nn.Module, task: Task, *, precision: str = "fp32"
+    plan: Plan,
+    network: nn.Module,
+    task: Task,
+    *,
+    precision: str = "fp32",
+    say: Callable[[str], None] | None = None,
 ) -> Predictor:
-    """The predictor of a plan's input; `network` is used as it is, in whatever mode it is."""
+    """The predictor of a plan's input; `network` is used as it is, in whatever mode it is.
+
+    say: told in a line where memory runs out and passes get smaller.
+    """
     seen = plan["sampling"]
     return Predictor(
         network=network,
@@ -70,6 +79,7 @@ def build_predictor(
         margin=margin_of(network),
         step=getattr(network, "grid_step", None),
         precision=precision,
+        room=Room() if say is None else Room(say=say),
     )
 
 

@@ -11,26 +11,30 @@ from typing import Any
 
 from torch import nn
 
-from convivo.config import duration, size, to_toml
+from convivo.config import duration, to_toml
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import Split
 from convivo.errors import DataError
 from convivo.files import write_json, write_text
 from convivo.progress import Progress
-from convivo.training.allocator import keep_memory
+from convivo.training.easing import Cap
 from convivo.training.journal import Journal
 from convivo.training.loop import fit
 from convivo.training.signals import terminable
+from convivo.verbs.affording import bounds_of, cap_of
 from convivo.verbs.assemble import fix_parts, parts_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.examples import write_examples
 from convivo.verbs.finish import finish
 from convivo.verbs.folder import Folder
+from convivo.verbs.keeping import Keeping
+from convivo.verbs.observed import observed
 from convivo.verbs.parts import Parts
 from convivo.verbs.run import Run
 from convivo.verbs.scheduling import loop_schedule
 from convivo.verbs.settings import Settings
 from convivo.verbs.wishes import saved_settings, settings_of
+from convivo.verbs.within import limits_of
 
 
 def train(
@@ -40,6 +44,7 @@ def train(
     net: str | nn.Module | None = None,
     task: str | None = None,
     ram: str | int | None = None,
+    vram: str | int | None = None,
     time: str | float | None = None,
     epochs: int | None = None,
     seed: int = 0,
@@ -64,20 +69,23 @@ def train(
         data: a path, an inspection, or a sequence (torch Dataset) of `Sample`s.
         out: the run folder, new or empty; with `resume` an unfinished run.
         net: a name of `networks()`, or your own module (logits out, as our networks give them).
+        ram, vram: memory that the process, and the accelerator, stay within ("8G"): a batch that
+            does not fit goes through in several passes, and so on (see `convivo plan`).
         time: wall clock of the whole command ("20m"); it may end a run early, and says so.
         epochs: passes over the training data; nothing timed enters the plan then.
         settings: "key=value" overrides of the configuration. config: a TOML file of many.
-        plan: a plan.json (or the plan of an earlier run) to repeat exactly.
+        plan: a plan.json (or the plan of an earlier run) to repeat exactly, with its solution.
         init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
         accept: codes of `error` problems to train in spite of.
     Raises:
-        DataError: the data has errors. PlanError: the budget holds no step. UsageError: a bad
-        option. ReadError: nothing to read. Interrupted: stopped by a signal, state saved.
+        DataError: the data has errors. PlanError: the budget holds no step; it says the least that
+            would. UsageError: a bad option. ReadError: nothing to read. Interrupted: stopped by a
+            signal, state saved.
     """
     given, began = locals(), clock.monotonic()
-    keep_memory()
     seconds = duration(time) if isinstance(time, str) else time
-    budget = Budget(began, seconds, size(ram) if isinstance(ram, str) else ram)
+    limits = limits_of(ram, vram)
+    budget = Budget(began, seconds, limits.ram, limits.vram)
     folder = Folder(Path(out))
     folder.claim(resume=resume)
     try:
@@ -107,7 +115,10 @@ def _train(folder: Folder, given: dict[str, Any], budget: Budget) -> Run:
             inspection, wish, budget, own=own, given=given["plan"], device=device, quiet=quiet
         )
         _write_plan(folder, parts.plan, split, resolved, quiet)
-    ended = _fit(folder, parts, budget, quiet)
+    keeping = Keeping(parts.plan, parts.state.network, inspection, train=split.train, val=split.val)
+    bounds = bounds_of(budget, parts.device)
+    cap = cap_of(bounds, parts.plan, parts.state.network, keeping)
+    ended = _fit(folder, parts, budget, cap, quiet)
     finish(folder, parts, inspection, split, ended=ended, began=budget.began, quiet=quiet)
     return Run(folder.path, network=own)
 
@@ -154,7 +165,7 @@ def _write_plan(folder: Folder, plan: Any, split: Split, settings: Settings, qui
         say(f"  {reason}")
 
 
-def _fit(folder: Folder, parts: Parts, budget: Budget, quiet: bool) -> str:
+def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) -> str:
     plan = dict(parts.plan)
     progress = Progress("step", plan["steps"], unit="steps", quiet=quiet)
     journal = Journal(folder.path, progress)
@@ -170,9 +181,11 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, quiet: bool) -> str:
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
-    ended = fit(
-        parts.state, parts.tensors, parts.task.step,
-        schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
-    )  # fmt: skip
+    with observed(folder, parts, progress) as seen:
+        ended = fit(
+            parts.state, parts.tensors, seen.step(parts.task.step),
+            schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
+            around=seen.around, cap=cap,
+        )  # fmt: skip
     progress.close()
     return ended

@@ -1,6 +1,6 @@
 """plan --ram, --vram: the settings that stay within the memory there is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
@@ -8,16 +8,20 @@ from typing import Any
 from torch import nn
 
 from convivo.config import size
-from convivo.data.store import HALF_BEYOND_BYTES
 from convivo.errors import PlanError
-from convivo.planning.budget import MIB, MOST, Setting, Solution, Space, solve
+from convivo.layers.checkpointing import parts_of
+from convivo.planning.budget import MIB, MOST, Setting, Solution, Space, Step, solve
 from convivo.planning.overhead import approximate
 from convivo.planning.step import Loss
 from convivo.planning.step_cost import StepCost
+from convivo.training.easing import normalizes_over_the_batch
 from convivo.verbs.choose import Facts
+from convivo.verbs.fixing import traced_loss, traced_optimizer
+from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings
 
 IN_FLIGHT = 2  # batches that wait on the way to an accelerator
+STEADY = 8  # items a pass for batch normalization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +39,23 @@ class Limits:
 class Ask:
     """What is to be fitted, and what of it is open.
 
-    batch: None for the largest, at most `most`. precision: "auto" leaves the number format open.
-    smaller: whether the patch may shrink. kept: bytes that the data takes. task, loss: see
-    `StepCost`.
+    batch: None for the largest, at most `most`. precisions: number formats, the wished first.
+    smaller: whether the patch may shrink. steady: see `Space`. The others: see `StepCost`.
     """
 
     mode: str
     optimizer: str
-    precision: str
+    precisions: tuple[str, ...]
     batch: int | None = None
     smaller: bool = True
     most: int = MOST
-    kept: int = 0
+    steady: int = 1
+    lasting: int = 0
+    between: Callable[[Setting], int] | None = None
     task: str | None = None
     loss: Loss | None = None
+    ranks: int | None = None
+    strategy: str | None = None
 
 
 def limits_of(ram: str | int | None, vram: str | int | None) -> Limits:
@@ -63,34 +70,60 @@ def limits_of(ram: str | int | None, vram: str | int | None) -> Limits:
     )
 
 
-def within(net: nn.Module, shape: tuple[int, ...], ask: Ask, limits: Limits) -> Solution:
-    """What fits the limits; the tensors are where the work is done.
+def formats(precision: str) -> tuple[str, ...]:
+    """The number formats that are open: "auto" leaves the choice."""
+    return ("fp32", "bf16") if precision == "auto" else (precision,)
 
-    Raises:
-        PlanError: nothing does. ShapeError: the network does not take that input.
-    """
-    channels, *size = shape
-    patch = tuple(size)
-    precisions = ("fp32", "bf16") if ask.precision == "auto" else (ask.precision,)
-    cost = StepCost(
+
+def step_cost(net: nn.Module, channels: int, ask: Ask, *, apart: bool) -> StepCost:
+    """What a setting costs under these conditions; `apart` for the tensors alone."""
+    return StepCost(
         net,
         channels,
         mode=ask.mode,
         optimizer=ask.optimizer,
         task=ask.task,
         loss=ask.loss,
-        lasting=ask.kept,
-        apart=limits.vram is not None,
+        lasting=ask.lasting,
+        between=ask.between,
+        update=ask.batch,
+        ranks=ask.ranks,
+        strategy=ask.strategy,
+        apart=apart,
     )
+
+
+def within(
+    net: nn.Module,
+    shape: tuple[int, ...],
+    ask: Ask,
+    limits: Limits,
+    *,
+    option: str = "--ram",
+) -> Solution:
+    """What fits the limits; the tensors are where the work is done.
+
+    Args:
+        option: who sets the limit of main memory, for the message.
+    Raises:
+        PlanError: nothing does. ShapeError: the network does not take that input.
+    """
+    channels, *size = shape
+    patch = tuple(size)
+    cost = step_cost(net, channels, ask, apart=limits.vram is not None)
+    train = ask.mode == "train"
     space = Space(
         patches=cost.patches(patch) if ask.smaller else [patch],
-        precisions=precisions,
+        precisions=ask.precisions,
+        checkpointing=(False, True) if train and parts_of(net) else (False,),
+        allocators=("keep", "return") if train and limits.vram is None else ("keep",),
         batch=ask.batch,
-        least=cost.least_batch(Setting(batch=1, patch=patch, precision=precisions[0])),
+        least=cost.least_batch(Setting(batch=1, patch=patch, precision=ask.precisions[0])),
+        steady=ask.steady,
         most=ask.most,
     )
     if limits.vram is None:
-        return solve(cost, int(limits.ram or 0), space)
+        return solve(cost, int(limits.ram or 0), space, option=option)
     found = solve(cost, limits.vram, space, option="--vram")
     _must_hold_the_rest(found.setting, channels, ask, limits.ram)
     return found
@@ -99,7 +132,7 @@ def within(net: nn.Module, shape: tuple[int, ...], ask: Ask, limits: Limits) -> 
 def _must_hold_the_rest(found: Setting, channels: int, ask: Ask, ram: int | None) -> None:
     """Beside an accelerator the main memory holds the process, the data and the next batches."""
     batches = IN_FLIGHT * 4 * found.batch * channels * prod(found.patch)
-    _, least = approximate(batches, train=ask.mode == "train", lasting=ask.kept)
+    _, least = approximate(batches, train=ask.mode == "train", lasting=ask.lasting)
     if ram is not None and least > ram:
         need = ceil(least / MIB)
         rule = f"needs at least {need:,} MiB beside the accelerator for {found.words}"
@@ -114,8 +147,7 @@ def fitted(
 
     A batch that was asked for is described though it does not fit; the solution then is what does.
     """
-    precision = "fp32" if ask.precision == "auto" else ask.precision
-    asked = Setting(batch=ask.batch or 1, patch=shape[1:], precision=precision)
+    asked = Setting(batch=ask.batch or 1, patch=shape[1:], precision=ask.precisions[0])
     if not limits:
         return asked, {}
     solution = within(net, shape, ask, limits)
@@ -123,53 +155,67 @@ def fitted(
     return solution.setting if fits else asked, {"fits": fits, "solution": solution.document()}
 
 
+def kept_by(setting: Setting, mode: str) -> bool | None:
+    """Whether the process keeps what it frees; None leaves that to the mode."""
+    return setting.allocator == "keep" if mode == "train" else None
+
+
+def in_one_step(setting: Setting, count: int, limit: int) -> Solution:
+    """The answer where the wish fits at once."""
+    step = Step(setting=setting, bytes=count, fits=True)
+    return Solution(setting=setting, bytes=count, limit=limit, price=(), steps=(step,))
+
+
 def ask_for(
     facts: Facts,
     draft: Mapping[str, Any],
     wish: Settings,
-    counting: Mapping[str, Any],
+    keeping: Keeping,
     *,
-    cases: int,
-    loss: Loss | None,
-    limited: bool,
+    batch: int | None,
+    precision: str,
+    mode: str = "train",
+    optimizer: str | None = None,
+    ranks: int | None = None,
+    strategy: str | None = None,
 ) -> Ask:
     """What a plan of data asks: only whole cases keep their size, and no batch exceeds the items.
 
+    A classifier that normalizes over the batch wants a few items a pass: their mean and deviation
+    are what it learns from.
+
     Args:
         draft: the plan without limits. wish: what the user set, which stays.
-        counting: mode, optimizer and precision of the command. cases: those kept in memory.
-        limited: whether there is a limit to solve for; else the batch is the draft's.
+        batch: the wished items of an update; None for the largest.
+        precision: the number format; "auto" leaves it open.
+        optimizer: default the training's.
     """
+    training, whole = mode == "train", facts.task == "classify"
+    steady = STEADY if whole and normalizes_over_the_batch(keeping.network) else 1
     return Ask(
-        mode=counting["mode"],
-        optimizer=counting["optimizer"],
-        precision=counting["precision"],
-        batch=wish.train.batch if limited else draft["batch"],
-        smaller=facts.task == "segment" and wish.input.size is None,
-        most=facts.items if facts.task == "classify" else MOST,
-        kept=stored_bytes(facts, draft, cases),
+        mode=mode,
+        optimizer=optimizer or traced_optimizer(draft["train"]),
+        precisions=formats(precision),
+        batch=batch,
+        smaller=not whole and wish.input.size is None,
+        most=facts.items if whole else MOST,
+        steady=steady,
+        lasting=keeping.lasting if training else 0,
+        between=keeping.between if training else None,
         task=facts.task,
-        loss=loss,
+        loss=traced_loss(draft),
+        ranks=ranks,
+        strategy=strategy,
     )
 
 
-def with_setting(settings: Settings, found: Setting) -> Settings:
-    """The configuration with a setting's batch, patch and number format."""
+def with_setting(settings: Settings, found: Setting, batch: int | None = None) -> Settings:
+    """The configuration with a setting's patch and number format, and its batch or another."""
     precision = settings.train.precision if found.precision == "fp32" else found.precision
-    train = settings.train.model_copy(update={"batch": found.batch, "precision": precision})
+    update = {"batch": batch or found.batch, "precision": precision}
+    train = settings.train.model_copy(update=update)
     seen = settings.input.model_copy(update={"size": list(found.patch)})
     return settings.model_copy(update={"train": train, "input": seen})
-
-
-def stored_bytes(facts: Facts, draft: Mapping[str, Any], cases: int) -> int:
-    """Bytes of the prepared images, all of the median size: float32, or float16 where many."""
-    grid, spacing = draft["preparation"]["size"], draft["preparation"]["spacing"]
-    if grid is None:
-        have = facts.spacing or (1.0,) * facts.spatial_dims
-        rows = zip(facts.shape, have, spacing or have, strict=True)
-        grid = [max(1, round(n * old / new)) for n, old, new in rows]
-    full = 4 * cases * draft["network"]["in_channels"] * prod(grid)
-    return full if full <= HALF_BEYOND_BYTES else full // 2
 
 
 def words(contents: dict[str, Any]) -> list[str]:
@@ -188,5 +234,5 @@ def words(contents: dict[str, Any]) -> list[str]:
 
 
 def _row(row: dict[str, Any]) -> str:
-    fields = {name: row[name] for name in ("batch", "precision", "checkpointing")}
+    fields = {name: row[name] for name in ("batch", "precision", "checkpointing", "allocator")}
     return Setting(patch=tuple(row["patch"]), accumulate=row.get("accumulate", 1), **fields).words

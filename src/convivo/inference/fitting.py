@@ -1,0 +1,145 @@
+"""How many tiles or items at once, and how large, so that a prediction stays within its memory.
+
+Nothing is tried out with real memory: a pass is traced (`planning.trace`), and only where a quick
+ceiling says that memory might matter.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+import torch
+
+from convivo.errors import PlanError
+from convivo.geometry import Axes
+from convivo.inference.predictor import Predictor
+from convivo.planning.border import border
+from convivo.planning.ceiling import ceiling
+from convivo.planning.overhead import approximate, bound, process
+from convivo.planning.trace import Step, trace
+
+MIB = 2**20
+TRACER = 48 * MIB  # what torch's means to trace bring into the process
+Fit = Callable[[Sequence[int], int], Predictor]
+"""Shape (C, *S) of a prepared image and the bytes beside it -> the predictor to use for it."""
+
+
+def _unheard(text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(kw_only=True)
+class Fitting:
+    """Predictors whose passes fit, image by image.
+
+    Args:
+        predictor: as the plan wishes it.
+        limit: bytes that the process may hold in all; None for any.
+        training: within a training's process, which has more libraries and keeps what it frees.
+        lasting: bytes there throughout beside the network, such as a training's data and optimizer.
+        say: told in a line where tiles become narrower, which changes answers near their borders.
+    """
+
+    predictor: Predictor
+    limit: int | None
+    training: bool = False
+    lasting: int = 0
+    say: Callable[[str], None] = _unheard
+    _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
+    _said: set[Axes] = field(default_factory=set)
+
+    def to(self, shape: Sequence[int], beside: int = 0) -> Predictor:
+        """The predictor for prepared images of shape (C, *S).
+
+        Args:
+            beside: bytes that live meanwhile: the image, the file's own array, other cases.
+        Raises:
+            PlanError: not even one tile of the smallest size fits; it says what that would need.
+        """
+        if self.limit is None or self._surely(shape, beside):
+            return self.predictor
+        least: list[int] = []
+        for tried in self._ways(shape[1:]):
+            costs, wish = self._costs(tried, shape, beside), tried.at_once(shape)
+            batch = _largest(costs, self.limit, wish)
+            if batch is not None:
+                self._tell(shape, tried)
+                return tried if batch == wish else replace(tried, batch=batch)
+            least.append(min(costs(1), costs(min(2, wish))))
+        raise self._nothing_fits(shape, min(least))
+
+    def _surely(self, shape: Sequence[int], beside: int) -> bool:
+        """Whether the wish fits by a ceiling that costs no trace."""
+        one = self.predictor
+        step, given = _step(one), (one.at_once(shape), *one.item(shape))
+        tensors = ceiling(one.network, lambda twin: step(twin, None, (_blank(given),)))
+        lasting = self.lasting + beside + one.cost(shape) + one.between(shape)
+        _, most = approximate(tensors, train=self.training, lasting=lasting)
+        return most <= int(self.limit or 0)
+
+    def _ways(self, size: Sequence[int]) -> Iterator[Predictor]:
+        """The predictor with its own tile, then with ever smaller ones."""
+        tried = self.predictor
+        yield tried
+        while tried.sampling == "patch":
+            tile = tried.tiles.smaller(tried.tile_for(size))
+            if tile is None:
+                return
+            tried = replace(self.predictor, tile=tile)
+            yield tried
+
+    def _costs(self, one: Predictor, shape: Sequence[int], beside: int) -> Callable[[int], int]:
+        """Bytes of the process for a number of items at once."""
+        item = one.item(shape)
+        lasting = self.lasting + beside + one.cost(shape) + TRACER
+
+        def costs(batch: int) -> int:
+            between = replace(one, batch=batch).between(shape)
+            key = (batch, item, between)
+            if key not in self._known:
+                self._known[key] = self._peak(one, batch, item, between)
+            return bound(self._known[key] + lasting)
+
+        return costs
+
+    def _peak(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
+        traced = trace(one.network, _step(one), [((batch, *item), torch.float32)], steps=1)
+        return process(traced, train=self.training, between=between).peak
+
+    def _tell(self, shape: Sequence[int], one: Predictor) -> None:
+        if one is self.predictor or (tile := one.tile_for(shape[1:])) in self._said:
+            return
+        self._said.add(tile)
+        limit = int(self.limit or 0) / MIB
+        self.say(
+            f"tiles of {' x '.join(map(str, tile))}, to stay within {limit:,.0f} MiB: "
+            "near their borders answers differ a little"
+        )
+
+    def _nothing_fits(self, shape: Sequence[int], least: int) -> PlanError:
+        need = ceil(least / MIB)
+        rule = f"needs at least {need:,} MiB for one input of {' x '.join(map(str, shape[1:]))}"
+        remedy = f"Give --ram {ceil(need / 10) * 10}M, or cut the input into parts"
+        return PlanError("predict", rule, f"{int(self.limit or 0) / MIB:,.0f} MiB", remedy)
+
+
+def _largest(costs: Callable[[int], int], limit: int, wish: int) -> int | None:
+    """The most items at once that fit, None where none do.
+
+    A single one may take more than two: torch has kernels of its own for it, which copy more.
+    """
+    if costs(wish) <= limit:
+        return wish
+    start = next((n for n in (1, 2) if n < wish and costs(n) <= limit), None)
+    return None if start is None else border(costs, limit, start, wish)
+
+
+def _step(one: Predictor) -> Step:
+    def step(network: torch.nn.Module, _: object, given: tuple[torch.Tensor, ...]) -> None:
+        replace(one, network=network.eval()).answers(given[0])
+
+    return step
+
+
+def _blank(shape: Sequence[int]) -> torch.Tensor:
+    return torch.empty(tuple(shape), device="meta")

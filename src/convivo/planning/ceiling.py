@@ -1,0 +1,40 @@
+"""More than a pass can take, told at once: where that fits, no trace need be made."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from convivo.planning.shadow import shadow, tensors
+
+WORKSPACE = 2  # kernels rearrange what they are given: never more than another copy of everything
+
+
+class _Sum(TorchDispatchMode):
+    """Adds up the bytes of all results, as if nothing were ever let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.bytes += sum(t.nbytes for t in tensors(result))
+        return result
+
+
+def ceiling(net: nn.Module, run: Callable[[nn.Module], object]) -> int:
+    """Bytes of tensors that a prediction stays below: weights and every result, twice.
+
+    Args:
+        net: any module, on any device; it is not touched.
+        run: the pass, given a copy of the network on the meta device.
+    """
+    held: list[Tensor] = [*net.parameters(), *net.buffers()]
+    with torch.no_grad(), _Sum() as total:
+        run(shadow(net))
+    return sum(t.nbytes for t in held) + WORKSPACE * total.bytes

@@ -1,0 +1,56 @@
+"""What oneDNN takes where it unrolls windows into columns, for a product of matrices.
+
+It does so where none of its blocked kernels serves: odd groups, dilation with strides, padding
+beyond the image. The last one also for volumes, where it goes slice by slice. Read from allocator
+events like everything here; a thread has columns of its own.
+"""
+
+import math
+
+import torch
+
+from convivo.planning.conv_layer import SINGLE, Layer
+
+PANEL = 2**20  # bytes of columns at once for y of a large image
+# The gradient of the weight is shared out to threads, with a copy each, if a thread has fewer
+# samples than this of an image.
+FEW_SAMPLES = 256
+
+
+def _columns(layer: Layer) -> int:
+    """Of one thread: of an image, or of a slice."""
+    if layer.taps == 1 and not layer.is_strided and max(layer.padding) == 0:
+        return 0
+    return layer.columns // (layer.coarse[0] if layer.is_volume else 1)
+
+
+def _sums(layer: Layer, channels: int, samples: int) -> int:
+    """Float32 sums of one image and group, where values are half of that."""
+    return channels * samples * SINGLE if layer.is_half else 0
+
+
+def forward(layer: Layer) -> int:
+    """Most bytes at once for y, y itself among them; it is copied once when all is done."""
+    samples = math.prod(layer.coarse[1:] if layer.is_volume else layer.coarse)
+    scratch = _columns(layer) + _sums(layer, layer.own[1], samples)
+    if not layer.is_volume:
+        scratch = min(scratch, PANEL)
+    return layer.y + max(torch.get_num_threads() * scratch, layer.y)
+
+
+def backward_data(layer: Layer) -> int:
+    """Likewise for the gradient of x, whose columns are float32."""
+    columns = _columns(layer) * SINGLE // layer.bytes
+    scratch = columns + _sums(layer, layer.own[0], math.prod(layer.fine))
+    second = layer.x if layer.biased else 0
+    return layer.x + max(torch.get_num_threads() * scratch + second, layer.x)
+
+
+def backward_weight(layer: Layer) -> int:
+    """Likewise for the gradient of w: four copies of it a thread, in half precision fewer."""
+    threads = min(torch.get_num_threads(), layer.batch * layer.groups)
+    if not layer.is_volume and math.prod(layer.coarse) / threads >= FEW_SAMPLES:
+        threads = 1
+    single = layer.w * SINGLE // layer.bytes
+    copies = (2 * threads + 2 if layer.is_half else 4 * threads) * single
+    return layer.w + max(threads * _columns(layer) + copies, layer.w)

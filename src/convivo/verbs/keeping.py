@@ -1,0 +1,115 @@
+"""What a training keeps beside its steps, foretold from headers: data, batches, answers."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from convivo.arrays.preparation import Preparation, prepared_shape
+from convivo.data import augment, batches, store
+from convivo.data.inspection import Inspection
+from convivo.data.sample import Case
+from convivo.geometry import Axes
+from convivo.inference.predictor import Predictor
+from convivo.planning.budget import Setting
+from convivo.planning.overhead import tensors_peak
+from convivo.planning.rehearsal import rehearse
+from convivo.verbs.setup import build_predictor, build_preparation, build_task
+
+READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
+SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs
+
+
+class Keeping:
+    """Bytes that a training on this data holds throughout, and needs between two steps.
+
+    Args:
+        draft: the plan, as far as it is fixed.
+        network: counted with its inputs, never with its values.
+        train, val: ids of the cases that are kept in memory.
+    """
+
+    def __init__(
+        self,
+        draft: Mapping[str, Any],
+        network: nn.Module,
+        inspection: Inspection,
+        *,
+        train: Iterable[str],
+        val: Iterable[str],
+    ) -> None:
+        self.draft, self.network = draft, network
+        preparation = build_preparation(draft)
+        cases = {case.id: case for case in inspection.cases}
+        self.parts = [[_shape(cases[i], preparation) for i in part] for part in (train, val)]
+        headers = [case.header for case in cases.values() if case.header is not None]
+        self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
+        self.maps = draft["task"] == "segment"
+        self._passes: dict[Axes, int] = {}
+
+    @cached_property
+    def lasting(self) -> int:
+        """The prepared cases."""
+        return sum(store.cost(part, maps=self.maps) for part in self.parts)
+
+    def between(self, setting: Setting) -> int:
+        """The most of what reading, drawing a batch and validating need beside the weights."""
+        return max(self._reading(), self._drawing(setting), self._validating(setting))
+
+    def _reading(self) -> int:
+        building = max(store.building_cost(part) for part in self.parts)
+        return building + READERS * COPIES * 4 * self.largest_file
+
+    def _drawing(self, setting: Setting) -> int:
+        channels, items = self.draft["network"]["in_channels"], self._items(setting)
+        drawn = batches.cost(items, channels, setting.patch, maps=self.maps)
+        if self.draft["augment"]:
+            drawn += augment.cost(items, channels, setting.patch, maps=self.maps)
+        return drawn
+
+    def _items(self, setting: Setting) -> int:
+        """Of an update."""
+        return self.draft["batch"] if setting.accumulate > 1 else setting.batch
+
+    def _validating(self, setting: Setting) -> int:
+        shape = max(self.parts[1] or self.parts[0], key=prod)
+        predictor = self._predictor(setting)
+        kept = 4 * prod(shape) + SCORING * prod(shape[1:]) if self.maps else 0
+        if predictor.sampling != "patch":
+            return kept + predictor.batch * self._pass(predictor, setting.patch)
+        tile = predictor.tile_for(shape[1:])
+        one = predictor.batch * self._pass(predictor, tile)
+        return kept + predictor.cost(shape) + max(one, predictor.between(shape))
+
+    def _predictor(self, setting: Setting) -> Predictor:
+        sampling = self.draft["sampling"] | {"size": list(setting.patch)}
+        sampling |= {"batch": predicted_at_once(self.draft, setting)}
+        plan = dict(self.draft) | {"sampling": sampling}
+        return build_predictor(plan, self.network, build_task(plan))
+
+    def _pass(self, predictor: Predictor, tile: Axes) -> int:
+        """Bytes that one item of a forward pass takes beside the weights; asked once a tile."""
+        if tile not in self._passes:
+            shape = (self.draft["network"]["in_channels"], *tile)
+            held = sum(t.numel() * t.itemsize for t in self.network.state_dict().values())
+            traced = rehearse(self.network, shape, 1, mode="infer")
+            answer = 8 * predictor.task.outputs * (prod(tile) if self.maps else 1)
+            self._passes[tile] = max(0, tensors_peak(traced) - held) + answer
+        return self._passes[tile]
+
+
+def predicted_at_once(draft: Mapping[str, Any], setting: Setting) -> int:
+    """Items of a forward pass of the validation: no more than fit while training."""
+    wish = int(draft["sampling"]["batch"])
+    return min(wish, setting.batch) if setting.accumulate > 1 else wish
+
+
+def _shape(case: Case, preparation: Preparation) -> tuple[int, ...]:
+    header = case.header
+    if header is None:
+        raise TypeError("an inspected case has its header")
+    affine = None if header.affine is None else np.asarray(header.affine)
+    return prepared_shape(header.shape, preparation, affine=affine, spacing=header.spacing)
