@@ -142,8 +142,6 @@ def refusal(path: str) -> str | None:
     return None if raw.array.shape == (raw.header.channels, *raw.header.shape) else "half read"
 
 
-@needs_data
-@pytest.mark.data
 def test_unknown_formats_end_in_one_error(tmp_path):
     (tmp_path / "notes.docx").write_bytes(b"PK")
     (tmp_path / "scan.xyz").write_bytes(bytes(99))
