@@ -36,6 +36,7 @@ from convivo.training.update import train_step
 GIB = 2**30
 MEDIAN_GATE, P95_GATE = 0.5, 3.0  # percent
 LEAST, MOST_MACS = 0.1 * GIB, 8e9  # of a batch's forward pass: seconds on one core
+EMULATED = 8  # times slower, at least, is bfloat16 where oneDNN has no kernels for it
 SIDES = {1: (256, 512, 1000, 2048, 4096, 8192), 2: (32, 64, 96, 128, 160, 224), 3: (16, 24, 32, 48)}
 WIDTHS = (1.0, 1.0, 0.5, 0.25, 0.125)
 CLASSES = 4
@@ -136,18 +137,24 @@ def fit(case, wanted, most):
         if case["recompute"] == "part" and not largest_chain(net):
             return None
         shape = (case["channels"], *(case["side"],) * case["dims"])
-        macs = count(net, shape).macs
-        if 16 * sum(p.numel() for p in net.parameters()) > most or 2 * macs > MOST_MACS:
+        macs, most_macs = count(net, shape).macs, affordable(case["precision"])
+        if 16 * sum(p.numel() for p in net.parameters()) > most or 2 * macs > most_macs:
             return None
         two, four = (foretell(case | {"batch": n}).tensors_peak for n in (2, 4))
         batch = 2 + round(2 * max(0, wanted - two) / max(1, four - two))
-        sized = case | {"batch": max(2, min(batch, int(MOST_MACS // max(1, macs)), 256))}
+        sized = case | {"batch": max(2, min(batch, int(most_macs // max(1, macs)), 256))}
         held = foretell(sized)
     except (ConvivoError, AttributeError):
         return None
-    if not LEAST <= held.tensors_peak <= most or sized["batch"] * macs > MOST_MACS:
+    if not LEAST <= held.tensors_peak <= most or sized["batch"] * macs > most_macs:
         return None
     return sized | {"foretold": held.tensors_peak, "at": held.peak_at}
+
+
+def affordable(precision):
+    """Multiply-accumulates of a forward pass that end within a minute or two."""
+    quick = precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return MOST_MACS if quick else MOST_MACS / EMULATED
 
 
 def take_steps(case):

@@ -12,9 +12,6 @@ CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 SCRATCH = 2**18
 """Bytes that a rule may leave out."""
-blocks = pytest.mark.skipif(
-    "AVX512" not in torch.backends.cpu.get_cpu_capability(), reason="other blocks of channels"
-)
 
 
 def taken(function):
@@ -58,7 +55,6 @@ SHAPES = [
 ]
 
 
-@blocks
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     ("dims", "batch", "ins", "outs", "kernel", "stride", "side", "groups"), SHAPES
@@ -76,7 +72,6 @@ def test_convolutions(dims, batch, ins, outs, kernel, stride, side, groups, dtyp
     assert told == pytest.approx(real, rel=0.15 if dtype == torch.bfloat16 else 0.05, abs=SCRATCH)
 
 
-@blocks
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_transposed_convolutions(dims):
     side = (4000, 64, 16)[dims - 1]

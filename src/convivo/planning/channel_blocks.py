@@ -1,9 +1,9 @@
-"""Memory that oneDNN's convolutions need at once, results among it, for their own layouts.
+"""Memory that oneDNN's convolutions need at once on AVX-512, results among it.
 
-It computes in blocks of channels (16 float32 values in a register of AVX-512, 8 of AVX2), so
-input, weight and result are first copied into padded blocks, then the result back. Which of its
-kernels does so, and in which order it lets go, was read from torch 2.13's allocator events on
-an AVX-512 machine for thousands of shapes; scratch of a few ten KiB is left out.
+It computes in blocks of channels, 16 float32 values in a register, so input, weight and result
+are first copied into padded blocks, then the result back. Which of its kernels does so, and in
+which order it lets go, was read from torch 2.13's allocator events for thousands of shapes;
+scratch of a few ten KiB is left out. For AVX2 see `avx2_kernels`.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 
 from convivo.geometry import Axes
 from convivo.planning import grouped_kernels, unrolled_windows
-from convivo.planning.conv_layer import IMAGE, NARROW, SINGLE, WIDE, Layer, lane, up
+from convivo.planning.conv_layer import IMAGE, NARROW, SINGLE, WIDE, Layer, up
 from convivo.planning.thread_shares import shares
 
 FLAT_BACKWARD = 3  # channels of an image; more are blocked for the gradient of the weight
@@ -34,13 +34,13 @@ def _blocks(layer: Layer, *, flat_below: int, step: int) -> tuple[int, int, int]
 
 def _has_few(layer: Layer) -> bool:
     """Too few channels for a block, and too many for an image: of no use to AVX-512."""
-    return FLAT_BACKWARD < layer.ins < lane() and layer.taps > 1
+    return FLAT_BACKWARD < layer.ins < WIDE and layer.taps > 1
 
 
 def _is_odd(layer: Layer) -> bool:
     """Kernels that have no blocked gradient: long ones, dilated ones but for plain images."""
-    blocked = lane() if layer.is_half else FLAT_BACKWARD + 1
-    long = layer.kernel[-1] > LONG and (layer.ins >= blocked or layer.outs < lane())
+    blocked = WIDE if layer.is_half else FLAT_BACKWARD + 1
+    long = layer.kernel[-1] > LONG and (layer.ins >= blocked or layer.outs < WIDE)
     strided = layer.is_strided and (layer.is_half or len(layer.kernel) >= IMAGE)
     return long or (layer.is_dilated and (strided or layer.is_volume))
 
@@ -53,14 +53,14 @@ def _by_matrix(layer: Layer) -> bool:
         return True
     narrow = any(0 < p >= n - 1 for p, n in zip(layer.padding, layer.fine, strict=True))
     few = _has_few(layer) and max(layer.padding) > 0
-    return layer.is_volume and (narrow or few or lane() < WIDE)
+    return layer.is_volume and (narrow or few)
 
 
 def _sums(layer: Layer, channels: int, grid: Axes) -> int:
     """The float32 sums of one image that bfloat16 kernels of one tap keep, in each thread."""
     if layer.taps > 1 or not layer.is_half:
         return 0
-    return torch.get_num_threads() * up(channels, lane()) * math.prod(grid) * SINGLE
+    return torch.get_num_threads() * up(channels, WIDE) * math.prod(grid) * SINGLE
 
 
 def forward(layer: Layer) -> int:
@@ -74,7 +74,7 @@ def forward(layer: Layer) -> int:
     if _is_product(layer):
         panels = torch.get_num_threads() * PANEL * layer.bytes
         return layer.x + layer.w + layer.y + panels
-    x, w, y = _blocks(layer, flat_below=lane(), step=lane())
+    x, w, y = _blocks(layer, flat_below=WIDE, step=WIDE)
     return max(x + w + y + _sums(layer, layer.outs, layer.coarse), y + layer.y)
 
 
@@ -92,14 +92,14 @@ def backward_data(layer: Layer) -> int:
         return unrolled_windows.backward_data(layer)
     if layer.is_strided:
         return _channels_last(layer)
-    x, w, y = _blocks(layer, flat_below=0, step=lane())
+    x, w, y = _blocks(layer, flat_below=0, step=WIDE)
     y += x * layer.biased
     return max(x + w + y + _sums(layer, layer.ins, layer.fine), x + layer.x)
 
 
 def _channels_last(layer: Layer) -> int:
     """With strides: channels last inside, a padded image for each thread, then back in two goes."""
-    w = layer.w // layer.ins * up(layer.ins, lane())
+    w = layer.w // layer.ins * up(layer.ins, WIDE)
     over = [2 * (k > s) for k, s in zip(layer.kernel, layer.stride, strict=True)]
     grid = math.prod(n + more for n, more in zip(layer.coarse, over, strict=True))
     scratch = torch.get_num_threads() * layer.outs * grid * layer.bytes
@@ -119,20 +119,20 @@ def backward_weight(layer: Layer) -> int:
         return unrolled_windows.backward_weight(layer)
     if layer.plain:
         return 2 * layer.w
-    step = NARROW if _has_few(layer) else lane()
+    step = NARROW if _has_few(layer) else WIDE
     x, w, y = _blocks(layer, flat_below=FLAT_BACKWARD + 1, step=step)
     return max(shares(layer) * w + x + y, w + layer.w)
 
 
 def _backward_weight_half(layer: Layer) -> int:
     """In bfloat16: sums in float32, and transposed images but for points of images."""
-    few = layer.ins < lane() and layer.taps > 1
-    uneven = layer.outs % lane() > 0 if layer.ins > FLAT_BACKWARD else layer.outs < lane()
+    few = layer.ins < WIDE and layer.taps > 1
+    uneven = layer.outs % WIDE > 0 if layer.ins > FLAT_BACKWARD else layer.outs < WIDE
     if _is_odd(layer) or (few and uneven):
         return unrolled_windows.backward_weight(layer)
     if layer.plain:
         return 2 * layer.w
-    x, w, y = _blocks(layer, flat_below=lane(), step=lane())
+    x, w, y = _blocks(layer, flat_below=WIDE, step=WIDE)
     # a single image of points is shared out, too
     count = torch.get_num_threads() if layer.taps == 1 and layer.batch == 1 else shares(layer)
     sums = w * SINGLE // layer.bytes + _turned(layer, x, y)
@@ -145,16 +145,16 @@ def _turned(layer: Layer, x: int, y: int) -> int:
         image = (x + y) // layer.batch
         first = layer.ins <= FLAT_BACKWARD and not layer.is_volume and image > CACHE
         # one block after the other
-        return lane() * math.prod(layer.coarse) * layer.bytes if first else image
+        return WIDE * math.prod(layer.coarse) * layer.bytes if first else image
     if len(layer.kernel) == IMAGE:
         return 0
     blocks = _divisor(layer.ins, PANEL_IN) + _divisor(layer.outs, PANEL_OUT)
-    return blocks * lane() * math.prod(layer.coarse) * layer.bytes
+    return blocks * WIDE * math.prod(layer.coarse) * layer.bytes
 
 
 def _divisor(channels: int, most: int) -> int:
     """As many blocks at once as divide them all."""
-    blocks = up(channels, lane()) // lane()
+    blocks = up(channels, WIDE) // WIDE
     return max(n for n in range(1, most + 1) if blocks % n == 0)
 
 

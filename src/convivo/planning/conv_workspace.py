@@ -1,12 +1,13 @@
 """What torch's CPU convolutions take beside their results: columns, or blocks of channels."""
 
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from convivo.planning import channel_blocks
-from convivo.planning.conv_layer import Layer
+from convivo.planning import avx2_kernels, channel_blocks
+from convivo.planning.conv_layer import WIDE, Layer, lane
 
 # torch has given the transposed one no name in Python
 ONEDNN = ("Mkldnn", "MkldnnTranspose", "???")
@@ -47,23 +48,29 @@ def _backend(x: Tensor, weight: Tensor, bias: Any, settings: tuple) -> str:
     return str(chosen).rpartition(".")[2]
 
 
-def _columns(backend: str, layer: Layer, mask: Any = None) -> int:
-    """Windows unrolled by torch's own kernels, of all images or of one."""
+def _by_torch(backend: str, layer: Layer, mask: Any = None) -> int:
+    """Torch's own kernels; groups they take one after the other, and join the results."""
+    columns = _columns(backend, layer, mask)
+    if layer.groups == 1:
+        return columns
+    given, result = (layer.y, layer.x) if layer.transposed else (layer.x, layer.y)
+    if mask is not None:
+        given, result = layer.x + layer.y, layer.x * bool(mask[0]) + layer.w * bool(mask[1])
+    # the channels of a group lie in one piece in a single image only
+    parts = given // layer.groups if layer.batch > 1 else 0
+    return max(parts + columns, result)
+
+
+def _columns(backend: str, layer: Layer, mask: Any) -> int:
+    """Windows of one group unrolled, of all images or of one."""
     if backend in ("Slow2d", "Slow3d"):
-        parts = _parts(layer, mask) if layer.groups > 1 else 0
+        volume = mask and mask[0] and backend == "Slow3d"  # unrolled for the gradient in any case
         as_it_is = layer.taps == 1 and not layer.is_strided
-        # the gradient of a volume is unrolled in any case
-        if as_it_is and not (mask and mask[0] and backend == "Slow3d"):
-            return parts
-        return parts + layer.batch * layer.columns
+        needless = as_it_is or (mask and not mask[1])
+        return 0 if needless and not volume else layer.batch * layer.columns
     if "Transpose" in backend or "Dilated" in backend:
         return layer.columns
     return 0
-
-
-def _parts(layer: Layer, mask: Any) -> int:
-    """Results of the groups, one after the other, before they are joined."""
-    return layer.y if mask is None else layer.x * bool(mask[0]) + layer.w * bool(mask[1])
 
 
 def _copy(tensor: Tensor) -> int:
@@ -72,8 +79,13 @@ def _copy(tensor: Tensor) -> int:
     return 0 if dense else tensor.numel() * tensor.itemsize
 
 
+def _kernels() -> ModuleType:
+    """oneDNN's for this processor."""
+    return channel_blocks if lane() == WIDE else avx2_kernels
+
+
 def _data(layer: Layer, *, forward: bool) -> int:
-    return channel_blocks.forward(layer) if forward else channel_blocks.backward_data(layer)
+    return _kernels().forward(layer) if forward else _kernels().backward_data(layer)
 
 
 def convolution(args: tuple, out: Any) -> int:
@@ -82,7 +94,7 @@ def convolution(args: tuple, out: Any) -> int:
     layer = _layer(x, weight, out.shape, tuple(settings), bias=bias is not None)
     backend = _backend(x, weight, bias, tuple(settings))
     if backend not in ONEDNN:
-        return _columns(backend, layer) + _copy(x)
+        return _by_torch(backend, layer) + _copy(x)
     transposed = settings[3]
     result = layer.x if transposed else layer.y
     return _data(layer, forward=not transposed) - result + _copy(x)
@@ -96,9 +108,9 @@ def convolution_backward(args: tuple, out: Any) -> int:
     backend = _backend(x, weight, None, settings)
     copies = _copy(x) + _copy(gradient)
     if backend not in ONEDNN:
-        return _columns(backend, layer, mask) + copies
+        return _by_torch(backend, layer, mask) + copies
     data = _data(layer, forward=settings[3]) if mask[0] else 0
     own = x.numel() * x.itemsize if mask[0] else 0
-    weights = own + channel_blocks.backward_weight(layer) if mask[1] else 0
+    weights = own + _kernels().backward_weight(layer) if mask[1] else 0
     results = own + (layer.w if mask[1] else 0)
     return max(data, weights, results) - results + copies

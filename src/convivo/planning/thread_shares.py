@@ -1,6 +1,7 @@
 """How oneDNN shares out the gradient of a convolution's weight: each share has sums of its own."""
 
 import math
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -55,3 +56,49 @@ def _cheapest(layer: Layer, threads: int) -> int:
     least = min(options, key=traffic)
     close = [option for option in options if traffic(option) < SLACK * traffic(least)]
     return min(close, key=lambda option: (math.prod(parts(option)), traffic(option)))[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduction:
+    """Sums of `terms` addends each, handed out as `jobs` of `job` values; most: apart at once."""
+
+    job: int
+    jobs: int
+    terms: int
+    most: int
+
+
+def sums(work: Reduction, *, first_apart: bool = False) -> int:
+    """Values that threads on AVX2 sum up apart from the result, which the first of a group uses.
+
+    Threads form groups: each has some jobs, of which its threads take different addends.
+
+    Args:
+        first_apart: the first thread of a group does not use the result.
+    """
+    groups, members, held = _groups(work, torch.get_num_threads())
+    if members == 1:
+        return 0
+    return groups * (members - 1 + first_apart) * held * work.job
+
+
+def _groups(work: Reduction, threads: int) -> tuple[int, int, int]:
+    """Groups of threads, threads in each, and jobs that a group holds.
+
+    Source: oneDNN, cpu_reducer.cpp (`balance`); of the numbers of jobs that give the same groups
+    only the first is looked at.
+    """
+    fewest = max(1, work.jobs // threads)
+    most_held = max(1, work.most // (threads * work.job))
+    groups = min(work.jobs // fewest, threads)
+    chosen = groups, min(threads // groups, work.terms), -(-work.jobs // groups)
+    least = work.jobs * work.job * work.terms
+    for jobs in sorted({fewest, *(work.jobs // (n + 1) + 1 for n in range(1, threads + 1))}):
+        if not fewest <= jobs < work.jobs:
+            continue
+        groups = min(work.jobs // jobs, threads)
+        members, held = min(threads // groups, work.terms), -(-work.jobs // groups)
+        cost = work.job * held * (-(-work.terms // members) + (members > 1))
+        if (members == 1 or held <= most_held) and cost < least:
+            chosen, least = (groups, members, held), cost
+    return chosen

@@ -9,12 +9,13 @@ import math
 
 import torch
 
-from convivo.planning.conv_layer import SINGLE, Layer
+from convivo.planning.conv_layer import IMAGE, SINGLE, Layer
 
 PANEL = 2**20  # bytes of columns at once for y of a large image
 # The gradient of the weight is shared out to threads, with a copy each, if a thread has fewer
-# samples than this of an image.
+# samples than this of an image, or of a slice.
 FEW_SAMPLES = 256
+PAIR = 2  # groups of a single image that are not shared out
 
 
 def _columns(layer: Layer) -> int:
@@ -48,8 +49,9 @@ def backward_data(layer: Layer) -> int:
 
 def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w: four copies of it a thread, in half precision fewer."""
-    threads = min(torch.get_num_threads(), layer.batch * layer.groups)
-    if not layer.is_volume and math.prod(layer.coarse) / threads >= FEW_SAMPLES:
+    threads, samples = torch.get_num_threads(), math.prod(layer.coarse[-IMAGE:])
+    alone = layer.batch == 1 and layer.groups <= PAIR
+    if alone or samples // threads >= FEW_SAMPLES:
         threads = 1
     single = layer.w * SINGLE // layer.bytes
     copies = (2 * threads + 2 if layer.is_half else 4 * threads) * single
