@@ -6,7 +6,6 @@ Only transposes and flips, so every voxel keeps its exact value and nothing is c
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from convivo.errors import ShapeError
 
@@ -88,6 +87,8 @@ def turn_to_ras(affine: np.ndarray) -> Turn:
     if strengths[-1] < 1e-6:
         rule = "an affine must be invertible"
         raise ShapeError("orientation", rule, matrix.tolist(), "Repair the header of the file")
+    from scipy.optimize import linear_sum_assignment  # half a second to import
+
     rotation = left @ right
     world, axes = linear_sum_assignment(-(rotation**2))
     flips = tuple(bool(rotation[w, a] < 0) for w, a in zip(world, axes, strict=True))

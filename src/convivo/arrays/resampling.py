@@ -10,7 +10,6 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
-from scipy.signal import resample_poly
 from scipy.sparse import csr_array
 
 from convivo.errors import ShapeError
@@ -115,6 +114,8 @@ def resample_rate(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     """
     if up == down:
         return np.asarray(signal, dtype=np.float32)
+    from scipy.signal import resample_poly  # a second to import
+
     values = np.asarray(signal, dtype=np.float64)
     return resample_poly(values, up, down, axis=-1, padtype="line").astype(np.float32)
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from convivo.errors import ShapeError
 
@@ -195,6 +194,8 @@ def interval(
     if len(defined) < (1 - MOST_UNDEFINED) * len(replicates):
         return entry(value)
     if units < FEWEST_FOR_PERCENTILES:
+        from scipy import stats  # a second to import
+
         error = float(defined.std()) * np.sqrt(units / (units - 1))
         half = float(stats.t.ppf((1 + LEVEL) / 2, units - 1)) * error
         return bounded(value, value - half, value + half, units=units, bounds=bounds)
@@ -216,6 +217,8 @@ def bounded(value: float, low: float, high: float, *, units: int, bounds: Bounds
 
 
 def _expanded_tail(units: int) -> float:
+    from scipy import stats
+
     quantile = stats.t.ppf((1 - LEVEL) / 2, units - 1) * np.sqrt(units / (units - 1))
     return float(stats.norm.cdf(quantile))
 
@@ -230,6 +233,8 @@ def binomial_interval(successes: float, trials: int) -> tuple[float, float]:
         >>> round(low, 3), high
         (0.478, 1.0)
     """
+    from scipy import stats
+
     tail, misses = (1 - LEVEL) / 2, trials - successes
     low = stats.beta.ppf(tail, successes, misses + 1) if successes > 0 else 0.0
     high = stats.beta.ppf(1 - tail, successes + 1, misses) if misses > 0 else 1.0

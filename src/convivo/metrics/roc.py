@@ -6,7 +6,6 @@ Letters: n cases, C ranked classes (columns), U units, B resamples, m positives 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from convivo.metrics.intervals import (
     FEWEST_UNITS,
@@ -91,6 +90,8 @@ def placements(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
 
     The mean over the positives, or over the negatives, is the area under the curve.
     """
+    from scipy import stats  # a second to import
+
     places = np.empty(len(scores))
     ranks = stats.rankdata(scores)
     m, others = int(positive.sum()), int((~positive).sum())
@@ -109,6 +110,8 @@ def _delong(
     value, error = float(np.mean(values)), float(np.sqrt((np.mean(shares, axis=0) ** 2).sum()))
     if support < FEWEST_UNITS:
         return entry(value)
+    from scipy import stats  # a second to import
+
     half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
     return bounded(value, value - half, value + half, units=support, bounds=SHARE)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from convivo.planning import avx2_kernels, channel_blocks
+from convivo.planning.conv_backend import conv_backend
 from convivo.planning.conv_layer import WIDE, Layer, lane
 
 # torch has given the transposed one no name in Python
@@ -38,14 +39,6 @@ def _layer(x: Tensor, weight: Tensor, y_size: Any, settings: tuple, *, bias: boo
 def _is_channels_last(x: Tensor) -> bool:
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return x.dim() in formats and x.is_contiguous(memory_format=formats[x.dim()])
-
-
-def _backend(x: Tensor, weight: Tensor, bias: Any, settings: tuple) -> str:
-    stride, padding, dilation, transposed, output_padding, groups = settings
-    chosen = torch._C._select_conv_backend(
-        x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, None
-    )
-    return str(chosen).rpartition(".")[2]
 
 
 def _by_torch(backend: str, layer: Layer, mask: Any = None) -> int:
@@ -92,7 +85,7 @@ def convolution(args: tuple, out: Any) -> int:
     """Hidden bytes of aten::convolution."""
     x, weight, bias, *settings = args
     layer = _layer(x, weight, out.shape, tuple(settings), bias=bias is not None)
-    backend = _backend(x, weight, bias, tuple(settings))
+    backend = conv_backend(x, weight, bias, tuple(settings))
     if backend not in ONEDNN:
         return _by_torch(backend, layer) + _copy(x)
     transposed = settings[3]
@@ -105,7 +98,7 @@ def convolution_backward(args: tuple, out: Any) -> int:
     gradient, x, weight, _, *rest = args
     settings, mask = tuple(rest[:-1]), rest[-1]
     layer = _layer(x, weight, gradient.shape, settings, bias=False)
-    backend = _backend(x, weight, None, settings)
+    backend = conv_backend(x, weight, None, settings)
     copies = _copy(x) + _copy(gradient)
     if backend not in ONEDNN:
         return _by_torch(backend, layer, mask) + copies

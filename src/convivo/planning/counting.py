@@ -55,7 +55,7 @@ class Counts:
 class _Flops(TorchDispatchMode):
     """Adds up the flops of what passes; quicker than torch's own counter, whose rules it asks."""
 
-    total = 0
+    total, device = 0, torch.device("meta")
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -64,16 +64,15 @@ class _Flops(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        more = kwargs or {}
+        more, out = kwargs or {}, NotImplemented
         if isinstance(func, torch._ops.OpOverload):
             if is_composite(func):
                 with self:
                     return func.decompose(*args, **more)
             name = func._overloadpacket._qualified_op_name
-            out = NotImplemented if more else shortcut(self, name, func, args)
-            if out is not NotImplemented:
-                return out
-        out = func(*args, **more)
+            out = shortcut(self, name, func, args, more)
+        if out is NotImplemented:
+            out = func(*args, **more)
         rule = flop_registry.get(getattr(func, "_overloadpacket", None))
         if rule is not None:
             self.total += rule(*args, **more, out_val=out)

@@ -16,8 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from convivo.planning.events import Moment
 from convivo.planning.homes import Record
+from convivo.planning.makers import Maker
 from convivo.planning.shadow import tensors
-from convivo.planning.shortcuts import Maker, is_composite, shortcut
+from convivo.planning.shortcuts import is_composite, shortcut
 from convivo.planning.workspace import hidden_bytes, kept_bytes
 
 DEVICE, SCALAR = torch.ops.prim.device.default, torch.ops.aten._local_scalar_dense.default
@@ -57,7 +58,7 @@ class Recorder(TorchDispatchMode):
                 return func.decompose(*args, **(kwargs or {}))
         op = func._overloadpacket._qualified_op_name
         try:
-            out = NotImplemented if kwargs else shortcut(self.make, op, func, args)
+            out = shortcut(self.make, op, func, args, kwargs)
             if out is NotImplemented:
                 out = self.make.run(func, args, kwargs or {})
         except Exception:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from convivo.errors import ConvivoError, ShapeError
+from convivo.planning.uncompiled import uncompiled
 
 
 class _CopyAs(TorchFunctionMode):
@@ -51,7 +52,7 @@ def run(twin: nn.Module, shape: Sequence[int]) -> object:
         ShapeError: the network does not take that input; its own ShapeError where it has one.
     """
     try:
-        with torch.no_grad(), torch.device("meta"):
+        with torch.no_grad(), uncompiled(), torch.device("meta"):
             return twin(torch.empty(*shape, device="meta"))
     except ConvivoError:
         raise

@@ -1,37 +1,26 @@
 """Results of the commonest operations from their known shapes.
 
 Torch derives those of fake tensors by decomposing each operation in Python, which for a deep
-network takes seconds. Whatever is not as expected here is left to torch.
+network takes seconds, and imports its compiler for it. Whatever is not as expected here is left to
+torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from operator import ge
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from convivo.planning.makers import Maker, Rule, dense, in_order
+from convivo.planning.window_shapes import WINDOWS
 
-class Maker(Protocol):
-    """Makes tensors without bytes, past all that torch does when it is asked for one."""
-
-    def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A new tensor."""
-        ...
-
-    def call(self, func: Any, args: tuple) -> Any:
-        """What an operation makes of its first argument; NotImplemented if that is a real one."""
-        ...
-
-    def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """What any operation makes of its arguments, as torch has it."""
-        ...
-
-
-Rule = Callable[..., Any]
-# views and copies, whose shapes torch derives in no time
-PLAIN = {f"aten::{name}" for name in ("clone", "detach", "expand", "slice", "t", "view")}
+# views, whose shapes torch derives in no time
+VIEWS = """_unsafe_view alias detach expand permute select slice squeeze t transpose unsqueeze
+view""".split()  # noqa: SIM905 - one a word
+PLAIN = {f"aten::{name}" for name in VIEWS}
+CPU = torch.device("cpu")
+NUMBERS = (int, float, bool)
 
 
 def _norm(
@@ -67,15 +56,81 @@ def _norm_backward(make: Maker, gradient: Tensor, x: Tensor, weight: Any, *rest:
 def _like(make: Maker, first: Tensor, second: Any, *rest: Any) -> Any:
     """Of two tensors of one shape and number format, both in the usual order of axes, a third."""
     same = isinstance(second, Tensor) and second.shape == first.shape
-    if not same or second.dtype != first.dtype or not (_in_order(first) and _in_order(second)):
+    if not same or second.dtype != first.dtype or not (in_order(first) and in_order(second)):
         return NotImplemented
     return make.blank(first.shape, first.dtype)
 
 
-def _in_order(tensor: Tensor) -> bool:
-    """The last axis is the densest, the first the widest; slices may have gaps."""
-    strides = tensor.stride()
-    return 0 not in strides and all(map(ge, strides, strides[1:]))
+def _each(make: Maker, x: Tensor, *numbers: Any) -> Any:
+    """Sample by sample, of one tensor of real numbers."""
+    plain = all(n is None or isinstance(n, NUMBERS) for n in numbers)
+    fits = plain and x.dtype.is_floating_point and in_order(x)
+    return make.blank(x.shape, x.dtype) if fits else NotImplemented
+
+
+def _both(make: Maker, first: Any, second: Any, *rest: Any) -> Any:
+    """Of two like tensors, or of one and a number."""
+    if isinstance(second, NUMBERS):
+        return _each(make, first, second)
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return NotImplemented
+    if second.dim() or not first.dim():
+        return _like(make, first, second)
+    return _each(make, first) if second.dtype.is_floating_point else NotImplemented
+
+
+def _along(make: Maker, x: Tensor, *rest: Any) -> Any:
+    """Softmax; `rest` may ask for another number format than the first tensor's."""
+    same = not any(isinstance(r, torch.dtype) and r != x.dtype for r in rest)
+    same = same and True not in [r for r in rest if isinstance(r, bool)]
+    others = [r for r in rest if isinstance(r, Tensor)]
+    fits = same and dense(x, *others) and all(r.dtype == x.dtype for r in others)
+    return make.blank(x.shape, x.dtype) if fits else NotImplemented
+
+
+def _reduced(
+    make: Maker, x: Tensor, dims: Sequence[int] | None = None, keep: bool = False, *rest: Any
+) -> Any:
+    """Sum or mean, of all samples without `dims`."""
+    if rest or not x.dtype.is_floating_point or not x.is_contiguous():
+        return NotImplemented
+    gone = {d % x.dim() for d in dims or range(x.dim())}
+    kept = [1 if d in gone else n for d, n in enumerate(x.shape) if keep or d not in gone]
+    return make.blank(tuple(kept), x.dtype)
+
+
+def _length(make: Maker, x: Tensor, order: Any = 2, dims: Any = None, *rest: Any) -> Any:
+    whole = dims is None and not any(rest) and x.dtype.is_floating_point
+    return make.blank((), x.dtype) if whole else NotImplemented
+
+
+def _mean_loss(make: Maker, x: Tensor, target: Tensor, *rest: Any) -> Any:
+    """One number, and the sum of weights behind it."""
+    reduction = rest[1]
+    both = make.blank((), x.dtype), make.blank((), x.dtype)
+    return both if reduction else NotImplemented
+
+
+def _squared(make: Maker, x: Tensor, y: Tensor, reduction: int = 1) -> Any:
+    same = x.dtype == y.dtype and x.shape == y.shape
+    return make.blank((), x.dtype) if reduction and same else NotImplemented
+
+
+def _like_second(make: Maker, gradient: Tensor, x: Tensor, *rest: Any) -> Any:
+    """The gradient of a loss, which is one number's."""
+    fits = dense(x, *(r for r in rest[:1] if isinstance(r, Tensor))) and not gradient.dim()
+    return make.blank(x.shape, x.dtype) if fits else NotImplemented
+
+
+def _product(make: Maker, a: Tensor, b: Tensor) -> Any:
+    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0] or a.dtype != b.dtype:
+        return NotImplemented
+    return make.blank((a.shape[0], b.shape[1]), a.dtype)
+
+
+def _sum_and_product(make: Maker, first: Tensor, a: Tensor, b: Tensor) -> Any:
+    fits = first.dtype == a.dtype and first.shape == b.shape[1:]
+    return _product(make, a, b) if fits else NotImplemented
 
 
 def _cat(make: Maker, parts: list[Tensor], dim: int = 0) -> Any:
@@ -93,6 +148,23 @@ def _cat(make: Maker, parts: list[Tensor], dim: int = 0) -> Any:
     return make.blank((*before, sum(part.shape[axis] for part in parts), *after), first.dtype)
 
 
+def _stack(make: Maker, parts: list[Tensor], dim: int = 0) -> Any:
+    first = parts[0]
+    alike = all(p.shape == first.shape and p.dtype == first.dtype for p in parts)
+    if dim or not alike or not dense(*parts):
+        return NotImplemented
+    return make.blank((len(parts), *first.shape), first.dtype)
+
+
+def _sized(make: Maker, gradient: Tensor, sizes: Sequence[int], *rest: Any) -> Any:
+    """The gradient of what a slice was cut from."""
+    return make.blank(tuple(sizes), gradient.dtype)
+
+
+def _gather(make: Maker, x: Tensor, dim: int, places: Tensor) -> Any:
+    return make.blank(places.shape, x.dtype) if dense(x, places) else NotImplemented
+
+
 def _into(make: Maker, first: Any, *rest: Any) -> Any:
     """Written over the first operand, which the second fits."""
     fits = not rest or not isinstance(rest[0], Tensor) or rest[0].dim() == 0
@@ -103,20 +175,61 @@ def _nothing(make: Maker, *args: Any) -> None:
     """All results are written over what is given."""
 
 
+def _named(*names: str) -> list[str]:
+    return [f"aten::{name}" for name in " ".join(names).split()]
+
+
 SHORTCUTS: dict[str, Rule] = {
+    **WINDOWS,
     "aten::native_batch_norm": _norm,
     "aten::native_batch_norm_backward": _norm_backward,
-    "aten::threshold_backward": _like,
-    "aten::add": _like,
+    **dict.fromkeys(_named("threshold_backward leaky_relu_backward tanh_backward"), _like),
+    "aten::sigmoid_backward": _like,
+    **dict.fromkeys(_named("add sub mul div"), _both),
+    **dict.fromkeys(_named("relu tanh sigmoid exp neg reciprocal clamp leaky_relu"), _each),
+    **dict.fromkeys(_named("_softmax _softmax_backward_data _log_softmax"), _along),
+    "aten::_log_softmax_backward_data": _along,
+    **dict.fromkeys(_named("sum mean"), _reduced),
+    "aten::linalg_vector_norm": _length,
+    **dict.fromkeys(_named("nll_loss_forward nll_loss2d_forward"), _mean_loss),
+    **dict.fromkeys(_named("nll_loss_backward nll_loss2d_backward"), _like_second),
+    "aten::mse_loss": _squared,
+    "aten::mse_loss_backward": _like_second,
+    "aten::mm": _product,
+    "aten::addmm": _sum_and_product,
     "aten::cat": _cat,
-    "aten::add_": _into,
-    "aten::mul_": _into,
-    "aten::relu_": _into,
-    "aten::_foreach_mul_": _nothing,
-    "aten::_fused_sgd_": _nothing,
-    "aten::_fused_adam_": _nothing,
-    "aten::_fused_adamw_": _nothing,
+    "aten::stack": _stack,
+    "aten::slice_backward": _sized,
+    "aten::gather": _gather,
+    **dict.fromkeys(_named("add_ sub_ mul_ div_ copy_ relu_ leaky_relu_ tanh_ sigmoid_"), _into),
+    **dict.fromkeys(_named("zero_ bernoulli_ clamp_"), _into),
+    **dict.fromkeys(_named("_foreach_mul_ _fused_sgd_ _fused_adam_ _fused_adamw_"), _nothing),
 }
+
+# of one tensor, whose form they keep but for what the keywords say
+COPIES = set(_named("clone empty_like ones_like zeros_like _to_copy"))
+FILLED = set(_named("empty ones zeros"))  # of a size
+USUAL = {
+    "layout": (None, torch.strided),
+    "pin_memory": (None, False),
+    "non_blocking": (None, False),
+    "memory_format": (None, torch.preserve_format, torch.contiguous_format),
+}
+
+
+def _worded(make: Maker, op: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Operations that are told form and place by keywords."""
+    if any(value not in USUAL.get(name, (value,)) for name, value in kwargs.items()):
+        return NotImplemented
+    if not kwargs.keys() <= {"dtype", "device", *USUAL} or len(args) != 1:
+        return NotImplemented
+    filled = op in FILLED
+    if (kwargs.get("device") or (CPU if filled else make.device)) != make.device:
+        return NotImplemented
+    dtype = kwargs.get("dtype")
+    if filled:
+        return make.blank(tuple(args[0]), dtype or torch.get_default_dtype())
+    return make.blank(args[0].shape, dtype or args[0].dtype) if dense(args[0]) else NotImplemented
 
 
 @cache
@@ -125,14 +238,20 @@ def is_composite(func: Any) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
-def shortcut(make: Maker, op: str, func: Any, args: tuple) -> Any:
+def shortcut(
+    make: Maker, op: str, func: Any, args: tuple, kwargs: dict[str, Any] | None = None
+) -> Any:
     """The results of an operation, or NotImplemented where torch must say.
 
     Args:
         make: of the results.
         op: its name, such as "aten::relu_". func: itself.
-        args: its positional arguments, fake tensors among them.
+        args: its positional arguments, fake tensors among them. kwargs: the others.
     """
+    if op in COPIES or op in FILLED:
+        return _worded(make, op, args, kwargs or {})
+    if kwargs:
+        return NotImplemented
     if op in PLAIN:
         return make.call(func, args)
     rule = SHORTCUTS.get(op)

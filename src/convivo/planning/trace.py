@@ -20,6 +20,7 @@ from convivo.planning.events import Trace
 from convivo.planning.fakes import LOG, TORCH, UNTRACEABLE, Fakes, FakeTensorMode, Unseen
 from convivo.planning.recorder import Recorder, Watch
 from convivo.planning.shadow import copied
+from convivo.planning.uncompiled import uncompiled
 
 Step = Callable[[nn.Module, Optimizer | None, tuple[Tensor, ...]], object]
 
@@ -59,7 +60,7 @@ def trace(
         # torch would end the process when it looks for the device's streams
         remedy = "Plan for --device cpu, or on a machine that has one"
         raise PlanError("plan", "a step is traced for a device that is there", device, remedy)
-    with swept_aside():
+    with swept_aside(), uncompiled():
         recorder, given, made = _prepared(network, inputs, optimizer, Fakes(device))
         twin = recorder.root
         _run(recorder, lambda: step(twin, made, given), made, steps, watch)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convivo.planning.conv_backend import conv_backend
 from convivo.planning.shadow import tensors
 from convivo.planning.trace import Step
 
@@ -180,7 +181,6 @@ def _convolution_backward(args: tuple) -> Iterator[Work]:
 def _convolved(kind: str, small: Any, x: Tensor, weight: Tensor, settings: tuple) -> Work:
     """A transposed convolution is its twin's gradient; `small` is the output of the plain one."""
     positions, groups = small.numel() // small.shape[1], settings[-1]
-    backend = torch._C._select_conv_backend(x, weight, None, *settings)  # no public name
     return Work(
         kind,
         _precision((weight,)),
@@ -191,7 +191,7 @@ def _convolved(kind: str, small: Any, x: Tensor, weight: Tensor, settings: tuple
         groups=groups,
         items=len(x),
         positions=positions,
-        native="Slow" in str(backend),
+        native="Slow" in conv_backend(x, weight, None, settings),
     )
 
 

@@ -1,15 +1,12 @@
 """The verb `nets`: which networks there are, and what one of them looks like inside."""
 
-from collections.abc import Callable
-from typing import Any
-
-from torch import device, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import architecture, create, options
 from convivo.architectures.dcgan import DCGAN
+from convivo.architectures.outline import outlined
 from convivo.geometry import Axes
 from convivo.layers.kernels import DIMENSIONS
 from convivo.planning.flow import flow, without
@@ -54,22 +51,10 @@ def _entry(name: str) -> dict:
     }
 
 
-class _WithoutDrawing(TorchFunctionMode):
-    """Leaves out starting weights, which take time to draw even where nothing is stored."""
-
-    def __torch_function__(
-        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
 def _default(name: str, spatial_dims: int) -> nn.Module:
     """The default form for the setting it is counted in, without weights."""
     entry = architecture(name)
-    with device("meta"), _WithoutDrawing():
+    with outlined():
         return create(
             name,
             spatial_dims=spatial_dims,

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import torch
-
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import create, options
+from convivo.architectures.outline import outlined
 from convivo.geometry import to_multiple
 from convivo.verbs.settings import NetSettings
 
@@ -23,7 +22,7 @@ def fitting_size(
     """
     if net.name not in ARCHITECTURES:
         return size
-    with torch.device("meta"):
+    with outlined():
         built = create(
             net.name,
             spatial_dims=len(size),

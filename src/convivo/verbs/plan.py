@@ -10,6 +10,7 @@ from torch import nn
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import create
+from convivo.architectures.outline import outlined
 from convivo.config import build, merge
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import make_split
@@ -185,7 +186,7 @@ def _on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | Non
         raise UsageError("plan", rule, got, "Try --net resnet18 --input 3,224,224")
     entry = ARCHITECTURES.get(net.name)
     task = entry.tasks[0] if entry is not None else "classify"
-    with torch.device("meta"):
+    with outlined():
         return create(
             net.name, spatial_dims=len(shape) - 1, in_channels=shape[0],
             num_classes=classes or DEFAULT_CLASSES.get(task, 2), input_size=shape[1:],

@@ -20,6 +20,7 @@ from torch import nn
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import create
+from convivo.architectures.outline import outlined
 from convivo.planning.events import Trace
 from convivo.planning.step import (
     Step,
@@ -74,7 +75,7 @@ class Trial:
 
     def trace(self) -> Trace:
         """The same, nothing allocated."""
-        with torch.device("meta"):
+        with outlined():
             network = self.network()
         maker = make_optimizer(self.optimizer) if self.train else None
         return trace(network, self.step(), self.inputs(), optimizer=maker)

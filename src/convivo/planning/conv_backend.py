@@ -1,0 +1,29 @@
+"""Which of its kernels torch takes for a convolution; it is asked once for each."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def conv_backend(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple) -> str:
+    """The kernels' name in torch, such as "Slow2d", also of fake tensors.
+
+    Args:
+        settings: stride, padding, dilation, transposed, output padding, groups.
+    """
+    answers = _answers(x.device, *(tuple(s) if isinstance(s, list) else s for s in settings))
+    learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    switches = bias is None, learns, torch._C._get_mkldnn_enabled()
+    form = x.shape, x.stride(), x.dtype, weight.shape, weight.stride(), *switches
+    if form not in answers:
+        chosen = torch._C._select_conv_backend(x, weight, bias, *settings)  # no public name
+        answers[form] = str(chosen).rpartition(".")[2]
+    return answers[form]
+
+
+@cache
+def _answers(*asked: Any) -> dict[tuple, str]:
+    """What was answered so far for such a kind of convolution."""
+    return {}

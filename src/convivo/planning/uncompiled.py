@@ -1,0 +1,54 @@
+"""Torch's compiler, kept out of what is only traced.
+
+Optimizers and some of torch's own rules for shapes import it at their first call, for a second or
+two, only to tell it to keep away from them. While a step is traced a stand-in is told so instead.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+
+NAME = "torch._dynamo"
+TOLD = "__dynamo_disable"  # where torch keeps the compiler's answer
+
+
+class _StandIn(ModuleType):
+    """Answers what torch asks of its compiler outside compilation."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self.kept: list[Callable] = []
+
+    def disable(self, function: Callable, *rest: Any, **more: Any) -> Callable:
+        self.kept.append(function)
+        return function
+
+    def graph_break(self, *rest: Any, **more: Any) -> None:
+        """There is no graph."""
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """No import of torch's compiler meanwhile, unless it is there already or `recall` is called."""
+    if NAME in sys.modules:
+        yield
+        return
+    sys.modules[NAME] = torch._dynamo = _StandIn()
+    try:
+        yield
+    finally:
+        recall()
+
+
+def recall() -> None:
+    """Take the stand-in away, for someone who needs the compiler itself."""
+    found = sys.modules.get(NAME)
+    if not isinstance(found, _StandIn):
+        return
+    for function in found.kept:
+        vars(function).pop(TOLD, None)
+    del sys.modules[NAME], torch._dynamo
