@@ -97,14 +97,14 @@ class Fitting:
             between = replace(one, batch=batch).between(shape)
             key = (batch, item, between)
             if key not in self._known:
-                self._known[key] = self._peak(one, batch, item, between)
-            return bound(self._known[key] + lasting)
+                self._known[key] = self._most(one, batch, item, between)
+            return self._known[key] + bound(lasting)
 
         return costs
 
-    def _peak(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
+    def _most(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
         traced = trace(one.network, _step(one), [((batch, *item), torch.float32)], steps=1)
-        return process(traced, train=self.training, between=between).peak
+        return process(traced, train=self.training, between=between).bound
 
     def _tell(self, shape: Sequence[int], one: Predictor) -> None:
         if one is self.predictor or (tile := one.tile_for(shape[1:])) in self._said:
