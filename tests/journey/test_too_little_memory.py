@@ -98,9 +98,9 @@ def test_predicting(kind: str, journey: Journeys, capsys: Captured, tmp_path: Pa
 class Picks(nn.Module):
     """Answers about the brightest samples alone: how many that are depends on the values."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.seen = nn.Conv2d(1, 4, 3, padding=1)
+        self.seen = nn.Conv2d(channels, 4, 3, padding=1)
         self.answer = nn.Linear(4, 2)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -117,15 +117,15 @@ def test_a_network_that_cannot_be_traced_is_told_with_the_operation() -> None:
     got = r"got aten\.nonzero\S*, whose result depends on the values\. Write it with sizes"
     for limits in ({}, {"ram": "4G"}):
         with pytest.raises(PlanError, match=rule + got) as told:
-            convivo.plan(Picks(), input=(1, 8, 8), batch=2, **limits)
+            convivo.plan(Picks(1), input=(1, 8, 8), batch=2, **limits)
         assert told.value.exit_status == 1
 
 
 def test_it_is_trained_nevertheless_and_the_plan_says_why_it_has_no_memory(tmp_path: Path) -> None:
     data = make_data("cells", tmp_path / "data")
     with pytest.raises(PlanError, match=r"^--ram: the memory must hold the network, .*; got 1 MiB"):
-        train_tiny(data, tmp_path / "run", net=Picks(), ram="1M", epochs=1)
-    run = train_tiny(data, tmp_path / "run", net=Picks(), ram="4G", epochs=1)
+        train_tiny(data, tmp_path / "run", net=Picks(3), ram="1M", epochs=1)
+    run = train_tiny(data, tmp_path / "run", net=Picks(3), ram="4G", epochs=1)
     (reason,) = [text for text in run.plan["reasons"] if "memory is not planned" in text]
     assert "aten.nonzero" in reason
     assert run.plan["memory"]["tensors_peak"] is None

@@ -16,6 +16,7 @@ from convivo.inference.predictor import Predictor
 from convivo.planning.border import border
 from convivo.planning.ceiling import ceiling
 from convivo.planning.overhead import approximate, bound, process
+from convivo.planning.shadow import Untraceable
 from convivo.planning.trace import Step, trace
 
 MIB = 2**20
@@ -51,12 +52,23 @@ class Fitting:
     def to(self, shape: Sequence[int], beside: int = 0) -> Predictor:
         """The predictor for prepared images of shape (C, *S).
 
+        One whose passes cannot be told beforehand stays as it is: they get smaller where memory
+        runs out (`room`).
+
         Args:
             beside: bytes that live meanwhile: the image, the file's own array, other cases.
         Raises:
             PlanError: not even one tile of the smallest size fits; it says what that would need.
         """
-        if self.limit is None or self._surely(shape, beside):
+        if self.limit is None:
+            return self.predictor
+        try:
+            return self._fitted(shape, beside)
+        except Untraceable:
+            return self.predictor
+
+    def _fitted(self, shape: Sequence[int], beside: int) -> Predictor:
+        if self._surely(shape, beside):
             return self.predictor
         least: list[int] = []
         for tried in self._ways(shape[1:]):

@@ -1,8 +1,7 @@
 """Memory past the limit is refused to a running training, so that its step can be taken milder.
 
-A memory group ends who takes too much, and where nothing enforces `--ram` nothing would be noticed
-before the peak has passed. A limit of the process's own data makes the allocation fail instead,
-which the loop hears and answers (`easing`).
+A memory group ends who takes too much, unasked. A limit of the process's own data just below makes
+the allocation fail instead, which the loop hears and answers (`easing`).
 """
 
 import os

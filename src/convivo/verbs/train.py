@@ -16,6 +16,7 @@ from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import Split
 from convivo.errors import DataError
 from convivo.files import write_json, write_text
+from convivo.planning.limits import killing_limit
 from convivo.progress import Progress
 from convivo.training.easing import Cap
 from convivo.training.journal import Journal
@@ -182,8 +183,8 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
-    limit = cap.limit if parts.device.type == "cpu" else None
-    with observed(folder, parts, progress) as seen, refused_past(limit):
+    fatal = killing_limit() if parts.device.type == "cpu" else None
+    with observed(folder, parts, progress) as seen, refused_past(fatal):
         ended = fit(
             parts.state, parts.tensors, seen.step(parts.task.step),
             schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
