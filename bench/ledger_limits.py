@@ -1,11 +1,13 @@
 """Whole commands under a hard limit of memory: train, evaluate, predict, each a process of its own.
 
-A committed seed draws data x networks x limits of 2, 3, 4 and 6 GiB; the batch that is wished for
-is larger than fits, so that the ledger has to find the one that does. Predictions run at 1 GiB. The
-kernel ends who takes more: a memory group where one can be made, else a limit on address space.
-What the processes really hold is looked at from outside.
-Run: python bench/ledger_limits.py --count 20          (some two hours on two cores)
-     python bench/ledger_limits.py --only 3,7 --keep   (two of them; their folders stay)
+A committed seed draws data x networks x limits of 2, 3, 4 and 6 GiB. `convivo plan --ram` is asked
+for the largest batch and patch, and that is trained; every third time three times that batch, so
+that it has to go through in passes. Predictions run at 1 GiB. The kernel ends who takes more: a
+memory group where one can be made, else a limit on address space. What the processes really hold
+is looked at from outside.
+Run: python bench/ledger_limits.py --count 20               (some 50 minutes on two cores)
+     python bench/ledger_limits.py --only 3,7 --keep DIR    (two of them; their folders stay)
+     python bench/ledger_limits.py --json rows.json         (called again, it goes on from there)
 """
 
 import argparse
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ import torch
 
 from convivo.architectures import ARCHITECTURES
 from convivo.data.phantoms import make_images, make_signals, make_volumes
+from convivo.planning.limits import GROUP_SHARE
 from convivo.training.process_memory import children_of, held, memory_of
 
 SEED = 4
@@ -38,7 +41,9 @@ LIMITS = (2, 3, 4, 6)
 PREDICT_LIMIT = 1
 LOOK_SECONDS = 0.01
 STEPS = 3
+TIMES, EVERY = 3, 3  # batches larger than fits: how many times, and how often one is asked for
 USED = 0.75  # of what was given, where the batch was solved for
+JOBS = ("train", "evaluate", "predict")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 GROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 
@@ -47,13 +52,12 @@ GROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 class Data:
     """A data set to train on, and what to predict afterwards.
 
-    batch: wished, more than fits. make: writes it; None for real data. large: writes one input
-    that is much larger than those trained on.
+    make: writes it; None for real data. large: writes one input that is much larger than those
+    trained on.
     """
 
     name: str
     nets: tuple[str, ...]
-    batch: int
     make: Callable[[Path], Path] | None = None
     large: Callable[[Path], Path] | None = None
     settings: tuple[str, ...] = ()
@@ -76,30 +80,31 @@ def _large_volume(out: Path) -> Path:
 
 
 DATA = (
-    Data("signals", CLASSIFIERS, 16384, lambda out: make_signals(out, records=9, seconds=240),
+    Data("signals", CLASSIFIERS, lambda out: make_signals(out, records=9, seconds=240),
          _long_record),
-    Data("images", MAPPERS, 512, lambda out: make_images(out, count=24, size=(512, 448)),
+    Data("images", MAPPERS, lambda out: make_images(out, count=24, size=(512, 448)),
          _wide_image, ("input.size=[256,256]",)),
-    Data("cells", CLASSIFIERS, 4096,
+    Data("cells", CLASSIFIERS,
          lambda out: make_images(out, count=60, size=(448, 448), task="classify"),
          None, ("input.size=[224,224]",)),
-    Data("volumes", MAPPERS, 256, lambda out: make_volumes(out, count=8, shape=(112, 104, 72)),
+    Data("volumes", MAPPERS, lambda out: make_volumes(out, count=8, shape=(112, 104, 72)),
          _large_volume, ("input.size=[64,64,64]",)),
-    Data("mitbih", CLASSIFIERS, 16384),
-    Data("dsb2018_nuclei", MAPPERS, 512),
-    Data("hippocampus_msd", MAPPERS, 512),
-    Data("adrenalmnist3d_64", CLASSIFIERS, 512),
-    Data("breastmnist", CLASSIFIERS, 8192, None, None, ("input.size=[128,128]",)),
+    Data("mitbih", CLASSIFIERS),
+    Data("dsb2018_nuclei", MAPPERS),
+    Data("hippocampus_msd", MAPPERS),
+    Data("adrenalmnist3d_64", CLASSIFIERS),
+    Data("breastmnist", CLASSIFIERS, None, None, ("input.size=[128,128]",)),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One data set, one network, one limit."""
+    """One data set, one network, one limit; the batch is so many times the one that fits."""
 
     data: Data
     net: str
     gib: int
+    times: int
 
 
 @dataclass(frozen=True)
@@ -119,9 +124,10 @@ def draw(number: int, seed: int) -> list[Combination]:
     sets = [there[i % len(there)] for i in range(number)]
     limits = [LIMITS[i % len(LIMITS)] for i in range(number)]
     rng.shuffle(limits)
-    for data, gib in zip(sets, limits, strict=True):
+    for place, (data, gib) in enumerate(zip(sets, limits, strict=True)):
         nets = [name for name in data.nets if name in ARCHITECTURES]
-        found.append(Combination(data, rng.choice(nets), gib))
+        times = TIMES if place % EVERY == EVERY - 1 else 1
+        found.append(Combination(data, rng.choice(nets), gib, times))
     return found
 
 
@@ -186,24 +192,42 @@ def ran(words: list[str], cage: Cage, count: int) -> Ended:
 
 
 def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
-    """Train, evaluate and predict; what each took, and what the plan had said."""
+    """Plan, train, evaluate and predict; what each took, and what the plan had said."""
     data = REAL / one.data.name
     if one.data.make is not None:
         data = one.data.make(folder / "data")
     inputs = one.data.large(folder / "large") if one.data.large is not None else data
     run, limit = folder / "run", one.gib * GIB
-    wishes = [f"train.steps={STEPS}", f"train.validate_every={STEPS}",
-              f"train.batch={one.data.batch}", *one.data.settings]  # fmt: skip
-    words = ["train", str(data), "--out", str(run), "--net", one.net, "--epochs", "1"]
-    words += ["--ram", f"{one.gib}G", "--accept", "duplicate-across-splits"]
-    trained = ran([*words, *[w for wish in wishes for w in ("--set", wish)]], cage, limit)
     row: dict[str, Any] = {"data": one.data.name, "net": one.net, "gib": one.gib}
+    row["times"] = one.times
+    ram = ["--ram", f"{granted(one.gib)}M"]
+    asked = ["plan", str(data), "--net", one.net, *ram, "--precision", "fp32"]
+    planned = ran([*asked, "--json", "-q", *_set(one.data.settings)], cage, limit)
+    row |= {"asked": asdict(planned) | {"said": planned.said[-300:]}, "plan": {}}
+    if planned.status != 0:
+        return row
+    words = ["train", str(data), "--out", str(run), "--net", one.net, "--epochs", "1"]
+    words += [*ram, "--accept", "duplicate-across-splits"]
+    choice = _choice(json.loads(planned.said[planned.said.index("{") :]), one.times)
+    words += _set((f"train.steps={STEPS}", f"train.validate_every={STEPS}", *choice))
+    trained = ran(words, cage, limit)
     row |= {"train": asdict(trained), "plan": _planned(run)}
     if trained.status == 0:
         row["evaluate"] = asdict(ran(["evaluate", str(run)], cage, limit))
         words = ["predict", str(run), *_some(inputs), "--out", str(folder / "out")]
         row["predict"] = asdict(ran(words, cage, PREDICT_LIMIT * GIB))
     return row
+
+
+def _set(wishes: Sequence[str]) -> list[str]:
+    return [word for wish in wishes for word in ("--set", wish)]
+
+
+def _choice(plan: dict[str, Any], times: int) -> tuple[str, ...]:
+    """What a plan solved for, as settings of the training."""
+    found = plan["solution"]
+    size = ",".join(map(str, found["patch"]))
+    return f"train.batch={times * found['batch']}", f"input.size=[{size}]", "train.precision=fp32"
 
 
 def _some(inputs: Path) -> list[str]:
@@ -225,15 +249,25 @@ def _planned(run: Path) -> dict[str, Any]:
 
 
 def solved(row: dict[str, Any]) -> bool:
-    """Whether the batch was found by the ledger, the wish being too much."""
-    return (row["plan"].get("accumulate") or 1) > 1
+    """Whether the batch that was trained is the largest that the ledger found to fit."""
+    return row["times"] == 1 and "train" in row
+
+
+def share_of(row: dict[str, Any]) -> float:
+    """What the training really held of what it was given."""
+    return row["train"]["peak"] / (granted(row["gib"]) * MIB)
+
+
+def granted(gib: int) -> int:
+    """MiB of a limit that a process may plan with: it counts pages of the kernel's, too."""
+    return int(gib * 1024 * GROUP_SHARE) // 16 * 16
 
 
 def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
     """The committed page."""
-    jobs = [row.get(name) for row in rows for name in ("train", "evaluate", "predict")]
+    jobs = [row.get(name) for row in rows for name in JOBS]
     done = [row for row in rows if _all_done(row)]
-    used = [row["train"]["peak"] / (row["gib"] * GIB) for row in rows if solved(row)]
+    used = [share_of(row) for row in rows if solved(row)]
     enough = sum(share >= USED for share in used)
     over = sum(share > 1 for share in used)
     lines = [
@@ -252,9 +286,10 @@ def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
         f"| batch solved for: exceeds the limit | {over} of {len(used)} | none |",
         "",
         "Bytes are private and shared ones of the process tree. Trainings and evaluations have the "
-        f"limit of their row, predictions {PREDICT_LIMIT} GiB.",
+        f"limit of their row, predictions {PREDICT_LIMIT} GiB. Plans are given {GROUP_SHARE:.0%} "
+        "of it: the rest is the kernel's. Seconds: plan, train, evaluate, predict.",
         "",
-        "| data | network | GiB | batch x passes | patch | foretold, at most | train | of limit "
+        "| data | network | GiB | batch x passes | patch | foretold, at most | train | of given "
         "| evaluate | predict | status | seconds |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *map(_line, rows),
@@ -264,9 +299,7 @@ def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
 
 
 def _all_done(row: dict[str, Any]) -> bool:
-    return all(
-        name in row and row[name]["status"] == 0 for name in ("train", "evaluate", "predict")
-    )
+    return all(name in row and row[name]["status"] == 0 for name in JOBS)
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -274,7 +307,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def _last(row: dict[str, Any]) -> str:
-    name = [n for n in ("train", "evaluate", "predict") if n in row][-1]
+    name = [n for n in ("asked", *JOBS) if n in row][-1]
     lines = row[name]["said"].strip().splitlines() or ["(nothing said)"]
     status = row[name]["status"]
     why = signal.Signals(-status).name if status < 0 else f"exit {status}"
@@ -283,18 +316,16 @@ def _last(row: dict[str, Any]) -> str:
 
 def _line(row: dict[str, Any]) -> str:
     plan, memory = row["plan"], row["plan"].get("memory") or {}
-    passes = plan.get("accumulate") or 1
     size = "x".join(map(str, plan.get("size", [])))
     told = [memory.get(name) for name in ("process_peak", "process_bound")]
-    peaks = [row[n]["peak"] / MIB if n in row else None for n in ("train", "evaluate", "predict")]
-    jobs = [row[n] for n in ("train", "evaluate", "predict") if n in row]
-    share = row["train"]["peak"] / (row["gib"] * GIB)
+    jobs = [row[name] for name in JOBS if name in row]
+    train, *others = (row[n]["peak"] / MIB if n in row else None for n in JOBS)
+    share = "" if train is None else f"{share_of(row):.0%}{'' if solved(row) else ' (passes)'}"
     cells = [
-        row["data"], row["net"], row["gib"], f"{plan.get('batch')} / {passes}", size,
-        ", ".join("-" if n is None else f"{n / MIB:,.0f}" for n in told),
-        _mib(peaks[0]), f"{share:.0%}{'' if solved(row) else ' (all fits)'}", _mib(peaks[1]),
-        _mib(peaks[2]), " ".join(str(job["status"]) for job in jobs),
-        " + ".join(f"{job['seconds']:.0f}" for job in jobs),
+        row["data"], row["net"], row["gib"], f"{plan.get('batch')} / {plan.get('accumulate')}",
+        size, ", ".join("-" if n is None else f"{n / MIB:,.0f}" for n in told),
+        _mib(train), share, *map(_mib, others), " ".join(str(job["status"]) for job in jobs),
+        " + ".join(f"{job['seconds']:.0f}" for job in [row["asked"], *jobs]),
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 
@@ -312,23 +343,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="keep the rows, with all that was said")
     parser.add_argument("--keep", type=Path, help="a folder for data and runs, which then stay")
     args = parser.parse_args()
-    cage, rows = Cage(), []
+    cage, done = Cage(), {}
+    if args.json and args.json.exists():
+        done = {row["number"]: row for row in json.loads(args.json.read_text(encoding="utf-8"))}
     for number, one in enumerate(draw(args.count, args.seed)):
-        if args.only and str(number) not in args.only.split(","):
+        if number in done or (args.only and str(number) not in args.only.split(",")):
             continue
         folder = Path(args.keep or tempfile.mkdtemp()) / f"limits_{number}"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        row = go(one, folder, cage)
-        rows.append(row)
+        row = done[number] = {"number": number} | go(one, folder, cage)
         print(number, _line(row), flush=True)
         if not _all_done(row):
             print("   ", _last(row), flush=True)
         if args.json:
-            args.json.write_text(json.dumps(rows), encoding="utf-8")
+            args.json.write_text(json.dumps(list(done.values())), encoding="utf-8")
         if not args.keep:
             shutil.rmtree(folder)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(table(rows, cage, args.seed), encoding="utf-8")
+    args.out.write_text(table([done[n] for n in sorted(done)], cage, args.seed), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -126,10 +126,9 @@ def table(rows: list[dict], machine: Machine, seed: int) -> str:
 
 def _tell_again(args: argparse.Namespace) -> int:
     """The table of earlier measurements, predicted anew."""
-    rows = json.loads(args.again.read_text(encoding="utf-8"))
-    memory = replace(this_machine().memory, **rows[0]["library"])
-    machine = Machine(memory=memory)
+    rows = [row for path in args.again for row in json.loads(path.read_text(encoding="utf-8"))]
     for row in rows:
+        machine = Machine(memory=replace(this_machine().memory, **row["library"]))
         fields = {name: row[name] for name in Trial.__dataclass_fields__}
         trial = Trial(**fields | {"size": tuple(row["size"])})
         again = process(trial.trace(), train=trial.train, keeps=trial.keeps, machine=machine)
@@ -145,7 +144,7 @@ def main() -> int:
     parser.add_argument("--macs", type=float, default=1.0, help="share of the largest networks")
     parser.add_argument("--out", type=Path, default=Path("bench/results/ledger_process.md"))
     parser.add_argument("--json", type=Path, help="keep the rows, to look closer")
-    parser.add_argument("--again", type=Path, help="take measured bytes from such a file")
+    parser.add_argument("--again", type=Path, nargs="+", help="predict anew what was measured")
     args = parser.parse_args()
     if args.again:
         return _tell_again(args)
@@ -153,9 +152,11 @@ def main() -> int:
     known = this_machine()
     machine = Machine(memory=library_bytes(known.memory, threads=threads), speeds=known.speeds)
     trials = draw(args.count, args.seed, args.macs)
-    rows = list(rows_of(trials, machine, threads))
-    if args.json:
-        args.json.write_text(json.dumps(rows), encoding="utf-8")
+    rows = []
+    for row in rows_of(trials, machine, threads):
+        rows.append(row | {"seed": args.seed})
+        if args.json:
+            args.json.write_text(json.dumps(rows), encoding="utf-8")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(table(rows, machine, args.seed), encoding="utf-8")
     print(args.out.read_text(encoding="utf-8"))

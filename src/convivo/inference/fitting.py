@@ -16,6 +16,7 @@ from convivo.inference.predictor import Predictor
 from convivo.planning.border import border
 from convivo.planning.ceiling import ceiling
 from convivo.planning.overhead import approximate, bound, process
+from convivo.planning.shadow import Untraceable
 from convivo.planning.trace import Step, trace
 
 MIB = 2**20
@@ -51,12 +52,23 @@ class Fitting:
     def to(self, shape: Sequence[int], beside: int = 0) -> Predictor:
         """The predictor for prepared images of shape (C, *S).
 
+        One whose passes cannot be told beforehand stays as it is: they get smaller where memory
+        runs out (`room`).
+
         Args:
             beside: bytes that live meanwhile: the image, the file's own array, other cases.
         Raises:
             PlanError: not even one tile of the smallest size fits; it says what that would need.
         """
-        if self.limit is None or self._surely(shape, beside):
+        if self.limit is None:
+            return self.predictor
+        try:
+            return self._fitted(shape, beside)
+        except Untraceable:
+            return self.predictor
+
+    def _fitted(self, shape: Sequence[int], beside: int) -> Predictor:
+        if self._surely(shape, beside):
             return self.predictor
         least: list[int] = []
         for tried in self._ways(shape[1:]):
@@ -97,14 +109,14 @@ class Fitting:
             between = replace(one, batch=batch).between(shape)
             key = (batch, item, between)
             if key not in self._known:
-                self._known[key] = self._peak(one, batch, item, between)
-            return bound(self._known[key] + lasting)
+                self._known[key] = self._most(one, batch, item, between)
+            return self._known[key] + bound(lasting)
 
         return costs
 
-    def _peak(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
+    def _most(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
         traced = trace(one.network, _step(one), [((batch, *item), torch.float32)], steps=1)
-        return process(traced, train=self.training, between=between).peak
+        return process(traced, train=self.training, between=between).bound
 
     def _tell(self, shape: Sequence[int], one: Predictor) -> None:
         if one is self.predictor or (tile := one.tile_for(shape[1:])) in self._said:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convivo.planning.shadow import shadow, tensors
+from convivo.planning.shadow import shadow, tensors, told_of_values
 
 WORKSPACE = 2  # kernels rearrange what they are given: never more than another copy of everything
 
@@ -33,8 +33,10 @@ def ceiling(net: nn.Module, run: Callable[[nn.Module], object]) -> int:
     Args:
         net: any module, on any device; it is not touched.
         run: the pass, given a copy of the network on the meta device.
+    Raises:
+        Untraceable: it does not run without values.
     """
     held: list[Tensor] = [*net.parameters(), *net.buffers()]
-    with torch.no_grad(), _Sum() as total:
+    with told_of_values(type(net).__name__), torch.no_grad(), _Sum() as total:
         run(shadow(net))
     return sum(t.nbytes for t in held) + WORKSPACE * total.bytes

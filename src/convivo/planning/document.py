@@ -131,6 +131,29 @@ def plan_document(
     return document
 
 
+def bare_document(
+    net_name: str, net: nn.Module, input: Sequence[int], batch: int, *, optimizer: str
+) -> dict[str, object]:
+    """The document of a training of which only the parameters can be told."""
+    return {
+        "schema": 1,
+        "net": net_name,
+        "input": [int(n) for n in input],
+        "batch": int(batch),
+        "mode": "train",
+        "precision": "fp32",
+        "optimizer": optimizer,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "macs": None,
+        "receptive_field": None,
+        "memory": _memory(None, None),
+        "peak_at": None,
+        "seconds_per_step": None,
+        "fits": None,
+        "solution": None,
+    }
+
+
 def _memory(held: Ledger | None, whole: Process | None) -> dict[str, int | None]:
     empty: dict[str, int | None] = dict.fromkeys(MEMORY)
     if held is None or whole is None:

@@ -19,6 +19,7 @@ PHYSICAL_SHARE = 0.9  # the rest is the system's and others'
 GROUP_SHARE = 0.97  # a group's limit counts pages of mapped files and the kernel's tables too
 # Of address space, what the threads of a run will still reserve without touching it: stacks.
 THREADS_TO_COME, STACK = 8, 8 * MIB
+GROUP = "the memory group"
 UNLIMITED = 2**60  # a group without a limit says a huge number, or "max"
 STATUS = re.compile(r"^(VmSize|VmData|RssAnon|RssShmem):\s+(\d+) kB", re.MULTILINE)
 
@@ -41,6 +42,12 @@ def limit_source() -> str:
     return min(found, key=lambda row: row[1])[0] if found else ""
 
 
+def killing_limit() -> int | None:
+    """The limit at which the system ends this process unasked: of its memory group."""
+    found = [limit for name, limit in memory_limits() if name == GROUP]
+    return min(found) if found else None
+
+
 def memory_limits(root: Path = Path("/")) -> list[tuple[str, int]]:
     """Every limit there is: who sets it, and the bytes that it leaves.
 
@@ -48,7 +55,7 @@ def memory_limits(root: Path = Path("/")) -> list[tuple[str, int]]:
         root: where /proc and /sys lie.
     """
     rows: list[tuple[str, float]] = [("the machine", total * PHYSICAL_SHARE) for total in _total()]
-    rows += [("the memory group", limit * GROUP_SHARE) for limit in _groups(root)]
+    rows += [(GROUP, limit * GROUP_SHARE) for limit in _groups(root)]
     status = _status(root)
     held = status.get("RssAnon", 0) + status.get("RssShmem", 0)
     for name, counted in (("RLIMIT_AS", "VmSize"), ("RLIMIT_DATA", "VmData")):

@@ -30,14 +30,14 @@ class Memory:
     code and tables of each distinct convolution that was ever called. margin: share of the expected
     peak that may come on top; at most one run in a hundred exceeds it.
 
-    The defaults are those of two cores of an EPYC of 2025 with torch 2.13, of the runs in
-    `bench/results/ledger_process.md`.
+    The defaults are those of two cores of EPYCs with torch 2.13, with AVX-512 and without, of runs
+    such as those in `bench/results/ledger_process.md`.
     """
 
     library: int = 194 * MIB
     training: int = 78 * MIB
     kernel: int = 195 * 2**10
-    margin: float = 0.135
+    margin: float = 0.125
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Running a network on shapes alone: a copy on the meta device, of which no byte is allocated."""
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -9,8 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from convivo.errors import ConvivoError, ShapeError
+from convivo.errors import ConvivoError, PlanError, ShapeError
 from convivo.planning.uncompiled import uncompiled
+
+# How torch says of an operation on a tensor without bytes that it needs them.
+NEEDS_VALUES = re.compile(
+    r"function for torch\.(\w+)\(\) raises|Tensor\.(\w+)\(\) cannot be called on meta"
+    r"|(?:run|Creating) '?aten::(\w+)|Cannot (copy) out of meta"
+)
 
 
 class _CopyAs(TorchFunctionMode):
@@ -50,9 +58,11 @@ def run(twin: nn.Module, shape: Sequence[int]) -> object:
 
     Raises:
         ShapeError: the network does not take that input; its own ShapeError where it has one.
+        PlanError: an operation's result depends on the values; it is named.
     """
     try:
-        with torch.no_grad(), uncompiled(), torch.device("meta"):
+        name = type(twin).__name__
+        with told_of_values(name), torch.no_grad(), uncompiled(), torch.device("meta"):
             return twin(torch.empty(*shape, device="meta"))
     except ConvivoError:
         raise
@@ -62,6 +72,33 @@ def run(twin: nn.Module, shape: Sequence[int]) -> object:
         got = f"shape {tuple(shape)}: {reason[0].rstrip('.')}"
         remedy = "Correct the input's channels and size, or the network"
         raise ShapeError(type(twin).__name__, rule, got, remedy) from error
+
+
+class Untraceable(PlanError):
+    """The network does not run on shapes alone."""
+
+
+def needs_values(where: str, operation: str) -> Untraceable:
+    """The refusal of a network whose shapes depend on what it is shown."""
+    rule = "memory is told of networks that run on shapes alone"
+    got = f"{operation}, whose result depends on the values"
+    return Untraceable(where, rule, got, "Write it with sizes that follow from the input's")
+
+
+@contextmanager
+def told_of_values(where: str) -> Iterator[None]:
+    """Run a network on the meta device inside.
+
+    Raises:
+        Untraceable: an operation there asked for values.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # a NotImplementedError is one
+        needs = NEEDS_VALUES.search(str(error))
+        if needs is None:
+            raise
+        raise needs_values(where, f"aten.{needs[needs.lastindex or 0]}") from error
 
 
 def tensors(value: object) -> Iterator[Tensor]:

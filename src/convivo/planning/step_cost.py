@@ -7,6 +7,7 @@ from torch import nn
 
 from convivo.errors import PlanError, ShapeError
 from convivo.geometry import Axes
+from convivo.planning.accelerator import on_accelerator
 from convivo.planning.budget import Setting
 from convivo.planning.overhead import process, tensors_peak
 from convivo.planning.ranks import per_rank
@@ -33,7 +34,7 @@ class StepCost:
         update: items of an update, where a setting takes them in several passes; default as many
             as its passes hold.
         ranks, strategy: of those who share the training; then the bytes of one rank.
-        apart: count the tensors alone, as in the memory of an accelerator.
+        apart: count the tensors and what else an accelerator holds, not the process.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class StepCost:
         self._known: dict[Setting, int] = {}
 
     def __call__(self, setting: Setting) -> int:
-        """Bytes that the step stays below: of the process, or of the tensors alone.
+        """Bytes that the step stays below: of the process, or of the accelerator.
 
         Raises:
             ShapeError: the network does not take that batch or size.
@@ -100,7 +101,7 @@ class StepCost:
         if self.ranks is not None and self.strategy is not None:
             traced = per_rank(traced, self.net, ranks=self.ranks, strategy=self.strategy)
         if self.apart:
-            return tensors_peak(traced)
+            return on_accelerator(tensors_peak(traced))
         return process(
             traced,
             train=train,

@@ -19,7 +19,7 @@ from convivo.errors import ConvivoError, PlanError, ShapeError
 from convivo.planning.events import Trace
 from convivo.planning.fakes import LOG, TORCH, UNTRACEABLE, Fakes, FakeTensorMode, Unseen
 from convivo.planning.recorder import Recorder, Watch
-from convivo.planning.shadow import copied
+from convivo.planning.shadow import copied, needs_values
 from convivo.planning.uncompiled import uncompiled
 
 Step = Callable[[nn.Module, Optimizer | None, tuple[Tensor, ...]], object]
@@ -153,11 +153,7 @@ def _quiet() -> Iterator[None]:
 def _untraceable(recorder: Recorder, error: Exception) -> PlanError:
     """Which operation, and why."""
     op = getattr(error, "func", None) or str(error).splitlines()[0]
-    rule = "memory is told of networks that run on shapes alone"
-    got = f"{op}, whose result depends on the values"
-    return PlanError(
-        recorder.failed_at, rule, got, "Write it with sizes that follow from the input's"
-    )
+    return needs_values(recorder.failed_at, str(op))
 
 
 def _refused(recorder: Recorder, error: Exception) -> ShapeError:

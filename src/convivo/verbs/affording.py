@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from convivo.errors import PlanError, UsageError
+from convivo.planning.accelerator import on_accelerator
 from convivo.planning.budget import MIB, Setting, Solution
 from convivo.planning.limits import limit_source, memory_limit
 from convivo.training.easing import Cap
@@ -20,7 +21,7 @@ from convivo.verbs.keeping import Keeping, predicted_at_once
 from convivo.verbs.settings import Settings
 from convivo.verbs.within import Ask, Limits, ask_for, formats, in_one_step, with_setting, within
 
-VRAM_SHARE = 0.9  # the rest is the driver's, and holes of the allocator
+VRAM_SHARE = 0.95  # the rest is for what other processes show on it, and for errors
 
 Draft = dict[str, Any]
 Redraft = Callable[[Settings], tuple[Draft, nn.Module]]
@@ -112,7 +113,7 @@ def at_once(found: Mapping[str, Any], asked: Setting, limits: Limits) -> Solutio
     """The wish itself where it fits; without limits everything does."""
     memory = found["memory"]
     if limits.vram is not None:
-        bytes, limit = memory["tensors_peak"], limits.vram
+        bytes, limit = on_accelerator(memory["tensors_peak"]), limits.vram
     else:
         bytes, limit = memory["process_bound"], limits.ram
     if limit is None or bytes <= limit:

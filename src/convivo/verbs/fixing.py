@@ -9,8 +9,9 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
+from convivo.errors import PlanError
 from convivo.planning.budget import Setting
-from convivo.planning.document import plan_document
+from convivo.planning.document import bare_document, plan_document
 from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import grey_statistics, spread
@@ -115,10 +116,11 @@ def counted(
 def uncounted(draft: Mapping[str, Any], network: nn.Module, seen: Setting) -> dict[str, Any]:
     """The same of a network that cannot be traced: all but its memory."""
     shape = (draft["network"]["in_channels"], *seen.patch)
-    found = plan_document(
-        draft["network"]["name"], network, shape, seen.batch,
-        optimizer=traced_optimizer(draft["train"]), memory=False,
-    )  # fmt: skip
+    name, optimizer = draft["network"]["name"], traced_optimizer(draft["train"])
+    try:
+        found = plan_document(name, network, shape, seen.batch, optimizer=optimizer, memory=False)
+    except PlanError:  # nor can its multiplications be counted
+        found = bare_document(name, network, shape, seen.batch, optimizer=optimizer)
     return found | _ways(seen)
 
 

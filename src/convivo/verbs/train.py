@@ -16,10 +16,12 @@ from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import Split
 from convivo.errors import DataError
 from convivo.files import write_json, write_text
+from convivo.planning.limits import killing_limit
 from convivo.progress import Progress
 from convivo.training.easing import Cap
 from convivo.training.journal import Journal
 from convivo.training.loop import fit
+from convivo.training.refusal import refused_past
 from convivo.training.signals import terminable
 from convivo.verbs.affording import bounds_of, cap_of
 from convivo.verbs.assemble import fix_parts, parts_again
@@ -181,7 +183,8 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
-    with observed(folder, parts, progress) as seen:
+    fatal = killing_limit() if parts.device.type == "cpu" else None
+    with observed(folder, parts, progress) as seen, refused_past(fatal):
         ended = fit(
             parts.state, parts.tensors, seen.step(parts.task.step),
             schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,

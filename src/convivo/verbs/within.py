@@ -76,7 +76,7 @@ def formats(precision: str) -> tuple[str, ...]:
 
 
 def step_cost(net: nn.Module, channels: int, ask: Ask, *, apart: bool) -> StepCost:
-    """What a setting costs under these conditions; `apart` for the tensors alone."""
+    """What a setting costs under these conditions; `apart` on an accelerator."""
     return StepCost(
         net,
         channels,
