@@ -181,7 +181,7 @@ def _nearest(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 
 
 def _voted(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """The class of the largest share at each place, one class at a time; the lower one of equals."""
+    """The class of the largest share at each place, class after class; the lower of equals."""
     most = torch.zeros(maps.shape, device=maps.device)
     result = torch.zeros_like(maps)
     for value in maps.unique():
