@@ -280,6 +280,22 @@ def demo(
 
 
 @app.command(epilog=EPILOG)
+def get(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A data set.")] = None,
+    out: Annotated[Path, _option("Folder to put it in.", "--out", show_default=True)] = Path(),
+    mirror: Annotated[
+        str | None, _option("Where else its files are.", "--mirror", metavar="URL")
+    ] = None,
+) -> Answer:
+    """List public data sets, or bring one of them, checked and with its licence."""
+    from convivo.verbs.get import get as verb
+
+    got = verb(name, out=out, mirror=mirror, quiet=context.obj)
+    return Answer(got.document(), got.text)
+
+
+@app.command(epilog=EPILOG)
 def verify(run: RunFolder) -> Answer:
     """Hold a run's receipt against what is there."""
     from convivo.verbs.verify import verify as verb

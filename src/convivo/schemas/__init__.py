@@ -19,6 +19,7 @@ NAMES = (
     "verify",
     "nets",
     "doctor",
+    "get",
     "error",
 )
 

@@ -11,7 +11,9 @@ from math import prod
 import numpy as np
 import torch
 
+from convivo.data.augment.cutout import Cutout, apply_cutout, draw_cutout
 from convivo.data.augment.intensity import Intensity, apply_intensity, draw_intensity
+from convivo.data.augment.mixup import Mixup, apply_mixup, draw_mixup, mixed
 from convivo.data.augment.settings import Augmentation, default
 from convivo.data.augment.signals import Disturbance, apply_disturbance, draw_disturbance
 from convivo.data.augment.spatial import Spatial, apply_spatial, draw_spatial
@@ -20,7 +22,7 @@ from convivo.errors import ShapeError
 
 BLUR_REACH = 6  # samples by which the default blur widens an axis
 
-__all__ = ["Augmentation", "Parameters", "apply", "cost", "default", "draw"]
+__all__ = ["Augmentation", "Parameters", "apply", "cost", "default", "draw", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Parameters:
     place: Spatial | Warp
     intensity: Intensity
     disturbance: Disturbance | None
+    cutout: Cutout
+    mixup: Mixup | None
 
 
 def draw(
@@ -78,7 +82,9 @@ def draw(
             if signal
             else None
         ),
-        intensity=draw_intensity(augmentation, batch, channels, len(sizes), rng, spacing=steps),
+        intensity=draw_intensity(augmentation, batch, channels, sizes, rng, spacing=steps),
+        cutout=draw_cutout(augmentation, batch, sizes, rng.spawn(1)[0]),
+        mixup=draw_mixup(augmentation, batch, rng.spawn(1)[0]),
     )
 
 
@@ -113,6 +119,9 @@ def apply(
     apply_intensity(images, parameters.intensity)
     if parameters.disturbance is not None:  # last, so that silent leads are silent
         apply_disturbance(images, parameters.disturbance)
+    apply_cutout(images, parameters.cutout)
+    if parameters.mixup is not None:
+        apply_mixup(images, parameters.mixup)
     return images, targets
 
 

@@ -1,19 +1,20 @@
-"""Other grey values for the same picture: gain, contrast, gamma, blur, coarseness, noise.
+"""Other grey values for the same picture: gain, contrast, gamma, blur, coarseness, bias, noise.
 
-Letters: N items, C channels, d spatial axes of sizes *S.
+Letters: N items, C channels, d spatial axes of sizes *S, K control points along an axis.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from convivo.data.augment.lattice import cubic_basis, intervals_of, spread
 from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.softness import soften
 
-MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+BIAS_INTERVALS = 2  # along the longest axis: coils and lamps are far away
+LARGE = 2**15  # values of an item from which on it is changed where it lies, not in a copy
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Intensity:
 
     gain, contrast, gamma (N, C): factors, 1 neutral. brightness (N, C): 0 neutral.
     noise (N,): deviation. blur (N, d): deviation of the kernel in samples. shrink (N, d): factor.
+    bias (N, *K): factors at the control points of a field for all channels; None: no item has one.
     """
 
     gain: np.ndarray
@@ -32,19 +34,20 @@ class Intensity:
     blur: np.ndarray
     shrink: np.ndarray
     seed: int
+    bias: np.ndarray | None = None
 
 
 def draw_intensity(
     augmentation: Augmentation,
     batch: int,
     channels: int,
-    dims: int,
+    shape: Sequence[int],
     rng: np.random.Generator,
     *,
     spacing: Sequence[float] | None = None,
 ) -> Intensity:
     """Random choices for N items; along axes coarser than the finest, blur and shrink less."""
-    a = augmentation
+    a, dims = augmentation, len(shape)
     # Signals share an amplifier, and the ratio of leads means something; colours drift apart.
     columns = 1 if dims == 1 else channels
 
@@ -74,19 +77,58 @@ def draw_intensity(
         blur=(softness[:, None] * fineness).astype(np.float32),
         shrink=shrink.astype(np.float32),
         seed=int(rng.integers(2**62)),
+        bias=_draw_bias(a, batch, np.asarray(shape) * steps, rng.spawn(1)[0]),
     )
+
+
+def _draw_bias(
+    augmentation: Augmentation, batch: int, extent: np.ndarray, rng: np.random.Generator
+) -> np.ndarray | None:
+    a = augmentation
+    if not a.bias or not a.p_bias:
+        return None
+    counts = [n + 3 for n in intervals_of(extent, BIAS_INTERVALS)]
+    chosen = (rng.random(batch) < a.p_bias).reshape(batch, *[1] * len(counts))
+    points = (1 + a.bias) ** rng.uniform(-1, 1, (batch, *counts))
+    return np.where(chosen, points, 1.0).astype(np.float32)
 
 
 def apply_intensity(images: torch.Tensor, drawn: Intensity) -> None:
     """Change the grey values of images (N, C, *S) in place, item by item as drawn."""
-    _blur(images, drawn.blur)
-    _coarsen(images, drawn.shrink)
-    _noise(images, drawn.noise, drawn.seed)
-    _curve(images, drawn)
+    soft = (drawn.blur > 0).any(axis=1) | (drawn.shrink > 1).any(axis=1)
+    _on(images, soft, lambda v, at: v.copy_(soften(v, drawn.blur[at], drawn.shrink[at])))
+    if drawn.bias is not None:
+        field = drawn.bias
+        biased = (field != 1).reshape(len(field), -1).any(axis=1)
+        _on(images, biased, lambda v, at: _bias(v, field[at]))
+    generator = torch.Generator(images.device).manual_seed(drawn.seed)
+    _on(images, drawn.noise > 0, lambda v, at: _noise(v, drawn.noise[at], generator))
+    bent = (drawn.gamma != 1).any(axis=1)
+    _on(images, bent, lambda v, at: _bend(v, drawn.gamma[at]))
+    changed = (drawn.gain != 1) | (drawn.contrast != 1) | (drawn.brightness != 0)
+    _on(images, changed.any(axis=1), lambda v, at: _straight(v, drawn, at))
 
 
-def _rows(chosen: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.flatnonzero(chosen)).to(device)
+def _on(
+    images: torch.Tensor,
+    chosen: np.ndarray,
+    change: Callable[[torch.Tensor, np.ndarray], object],
+) -> None:
+    """Let `change` alter the chosen items in place, told their places: all at once, or each.
+
+    Large items are views, so that nothing is copied and one of them stays near the processor.
+    """
+    at = np.flatnonzero(chosen)
+    if images[0].numel() >= LARGE:
+        for item in at:
+            change(images[item : item + 1], at[at == item])
+    elif len(at) == len(images):
+        change(images, at)
+    elif len(at):
+        rows = torch.from_numpy(at).to(images.device)
+        values = images[rows]
+        change(values, at)
+        images[rows] = values
 
 
 def _per_item(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
@@ -95,70 +137,34 @@ def _per_item(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     return tensor.reshape(*tensor.shape, *[1] * (like.ndim - tensor.ndim))
 
 
-def _curve(images: torch.Tensor, drawn: Intensity) -> None:
-    """Gamma between the channel's own extremes, then contrast, gain and brightness at once."""
-    axes = tuple(range(2, images.ndim))
-    bent = (drawn.gamma != 1).any(axis=1)
-    if bent.any():
-        rows = _rows(bent, images.device)
-        values = images[rows]
-        low = values.amin(axes, keepdim=True)
-        # A constant channel has no range; any positive one leaves it where it is.
-        span = (values.amax(axes, keepdim=True) - low).clamp(min=1e-6)
-        share = ((values - low) / span).clamp_(0, 1)
-        images[rows] = share.pow_(_per_item(drawn.gamma[bent], values)) * span + low
-    changed = (drawn.gain != 1) | (drawn.contrast != 1) | (drawn.brightness != 0)
-    straight = np.asarray(changed.any(axis=1))
-    if straight.any():
-        rows = _rows(straight, images.device)
-        values = images[rows]
-        contrast = _per_item(drawn.contrast[straight], values)
-        gain = _per_item(drawn.gain[straight], values)
-        centre = values.mean(axes, keepdim=True)
-        offset = (1 - contrast) * centre * gain + _per_item(drawn.brightness[straight], values)
-        images[rows] = values * (contrast * gain) + offset
+def _darkest(values: torch.Tensor) -> torch.Tensor:
+    return values.amin(tuple(range(2, values.ndim)), keepdim=True)
 
 
-def _noise(images: torch.Tensor, deviation: np.ndarray, seed: int) -> None:
-    chosen = deviation > 0
-    if chosen.any():
-        generator = torch.Generator(images.device).manual_seed(seed)
-        shape = (int(chosen.sum()), *images.shape[1:])
-        field = torch.randn(shape, generator=generator, device=images.device)
-        images[_rows(chosen, images.device)] += field * _per_item(deviation[chosen], images)
+def _bias(values: torch.Tensor, points: np.ndarray) -> None:
+    """Brighter here, darker there; black stays black: each channel's darkest value is kept."""
+    bases = [cubic_basis(s, k - 3) for s, k in zip(values.shape[2:], points.shape[1:], strict=True)]
+    field = spread(torch.from_numpy(points).to(values.device).unsqueeze(-1), bases)
+    low = _darkest(values)
+    values.sub_(low).mul_(field.squeeze(-1).unsqueeze(1)).add_(low)
 
 
-def _blur(images: torch.Tensor, sigma: np.ndarray) -> None:
-    """Gaussian along one axis after the other, edges repeated; each item its own width."""
-    chosen: np.ndarray = np.asarray((sigma > 0).any(axis=1))
-    if not chosen.any():
-        return
-    rows = _rows(chosen, images.device)
-    values = images[rows]
-    for axis in range(2, images.ndim):
-        values = _blur_axis(values, axis, sigma[chosen, axis - 2])
-    images[rows] = values
+def _noise(values: torch.Tensor, deviation: np.ndarray, generator: torch.Generator) -> None:
+    field = torch.randn(values.shape, generator=generator, device=values.device)
+    values.addcmul_(field, _per_item(deviation, values))
 
 
-def _blur_axis(values: torch.Tensor, axis: int, sigma: np.ndarray) -> torch.Tensor:
-    radius = max(1, ceil(2.5 * float(sigma.max())))
-    taps = np.arange(-radius, radius + 1)
-    weights = np.exp(-0.5 * (taps / np.maximum(sigma[:, None], 1e-3)) ** 2)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    size = values.shape[axis]
-    place = torch.arange(-radius, size + radius, device=values.device).clamp_(0, size - 1)
-    wide = values.index_select(axis, place)
-    result = torch.zeros_like(values)
-    for tap in range(len(taps)):
-        result += wide.narrow(axis, tap, size) * _per_item(weights[:, tap], values)
-    return result
+def _bend(values: torch.Tensor, gamma: np.ndarray) -> None:
+    """Gamma between each channel's own extremes."""
+    low = _darkest(values)
+    # A constant channel has no range; any positive one leaves it where it is.
+    span = (values.amax(tuple(range(2, values.ndim)), keepdim=True) - low).clamp_(min=1e-6)
+    values.sub_(low).div_(span).clamp_(0, 1).pow_(_per_item(gamma, values)).mul_(span).add_(low)
 
 
-def _coarsen(images: torch.Tensor, shrink: np.ndarray) -> None:
-    """Averaged down and interpolated back up, as from a coarser scanner."""
-    shape = images.shape[2:]
-    for item in np.flatnonzero((shrink > 1).any(axis=1)):
-        small = [max(1, round(n / float(f))) for n, f in zip(shape, shrink[item], strict=True)]
-        coarse = F.interpolate(images[item : item + 1], small, mode="area")
-        mode = MODES[len(shape)]
-        images[item] = F.interpolate(coarse, shape, mode=mode, align_corners=False)[0]
+def _straight(values: torch.Tensor, drawn: Intensity, at: np.ndarray) -> None:
+    """Contrast around the mean, gain and brightness at once."""
+    contrast, gain = _per_item(drawn.contrast[at], values), _per_item(drawn.gain[at], values)
+    centre = values.mean(tuple(range(2, values.ndim)), keepdim=True)
+    offset = (1 - contrast) * centre * gain + _per_item(drawn.brightness[at], values)
+    values.mul_(contrast * gain).add_(offset)

@@ -6,6 +6,8 @@ from typing import Any
 
 from convivo.errors import ConfigError, nearest_name
 
+LABELS = ("nearest", "linear")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -13,13 +15,20 @@ class Augmentation:
 
     Place, images and volumes (together, chance p_spatial): rotate_deg, scale (0.2: sizes from
     1 / 1.2 to 1.2), shift (share of each axis), flip_axes (spatial axes, each with chance 1/2).
+    elastic: largest displacement, as share of the distance between control points, of which there
+    are elastic_points along the longest axis; at most 0.4, so that nothing folds.
     Place, signals (chance p_spatial): scale and shift along time, time_warp (largest local
     displacement, as share of the length; at most 0.1, so that time never runs backwards).
+    Place, all: crop (largest share of each axis that is cut off; the rest fills the picture).
+    labels: "nearest", or "linear": the class of the largest share after linear interpolation
+    (smoother borders, a few times slower); label maps of signals are always by the nearest.
     Grey values (in deviations of the normalised image): gain and contrast (0.2: factors from
     1 / 1.2 to 1.2, of the values or of their distance from the mean), brightness (offset),
     gamma (as gain, of the exponent), noise (largest deviation), blur (largest deviation of the
     kernel, in samples of the finest axis; at least half of it is drawn), low_resolution (largest
-    shrink factor).
+    shrink factor), bias (as gain, of a smooth field over the darkest value).
+    cutout (largest share of each axis of a box that is set to 0, the mean; labels stay). mixup (the
+    alpha of a beta distribution: items mixed with others, see `mixup.mixed`; classes only).
     Signals (in deviations): baseline_wander, powerline (amplitudes), muscle (deviation of a burst);
     p_lead_drop (chance of each channel to be silent, never all), p_polarity (sign of all channels).
 
@@ -33,6 +42,12 @@ class Augmentation:
     shift: float = 0.0
     time_warp: float = 0.0
     p_spatial: float = 0.0
+    elastic: float = 0.0
+    elastic_points: int = 4
+    p_elastic: float = 0.0
+    crop: float = 0.0
+    p_crop: float = 0.0
+    labels: str = "nearest"
     gain: float = 0.0
     p_gain: float = 0.0
     contrast: float = 0.0
@@ -47,6 +62,12 @@ class Augmentation:
     p_blur: float = 0.0
     low_resolution: float = 1.0
     p_low_resolution: float = 0.0
+    bias: float = 0.0
+    p_bias: float = 0.0
+    cutout: float = 0.0
+    p_cutout: float = 0.0
+    mixup: float = 0.0
+    p_mixup: float = 0.0
     baseline_wander: float = 0.0
     p_baseline_wander: float = 0.0
     powerline: float = 0.0
@@ -61,8 +82,12 @@ class Augmentation:
         whole = all(isinstance(axis, int) and axis >= 0 for axis in axes)
         if not whole or len(set(axes)) != len(axes):
             raise _refusal("flip_axes", "different spatial axes, from 0", axes)
+        if self.labels not in LABELS:
+            raise _refusal("labels", " or ".join(map(repr, LABELS)), self.labels)
+        if not isinstance(self.elastic_points, int) or not 1 <= self.elastic_points <= 32:
+            raise _refusal("elastic_points", "a whole number from 1 to 32", self.elastic_points)
         for field in fields(self):
-            if field.name != "flip_axes":
+            if field.name not in ("flip_axes", "labels", "elastic_points"):
                 self._check(field.name, getattr(self, field.name))
 
     def _check(self, name: str, value: object) -> None:
@@ -100,6 +125,9 @@ _RANGES = {
     "shift": (0.0, 1.0),
     "time_warp": (0.0, 0.1),
     "blur": (0.0, 4.0),
+    "elastic": (0.0, 0.4),
+    "crop": (0.0, 0.9),
+    "cutout": (0.0, 1.0),
 }
 
 

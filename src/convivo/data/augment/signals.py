@@ -39,20 +39,20 @@ def draw_disturbance(
 ) -> Disturbance:
     """Random choices for N signals (C, T); `spacing` in seconds gives mains their frequency."""
     time = (np.arange(length) + 0.5) / length
-    drift = _drift(augmentation, batch, channels, time, rng)
-    mains = _mains(augmentation, batch, channels, length, rng, spacing=spacing)
-    waves = drift + mains
-    waved = np.flatnonzero(np.abs(waves).max(axis=(1, 2), initial=0.0) > 0)
+    drift = _draw_drift(augmentation, batch, channels, rng)
+    mains = _draw_mains(augmentation, batch, channels, rng, spacing=spacing)
+    waved = np.flatnonzero((drift.size != 0).any(axis=1) | (mains.size != 0).any(axis=1))
+    waves = drift.over(time, waved) + mains.over(np.arange(length), waved)
     noisy = np.flatnonzero(rng.random(batch) < augmentation.p_muscle * (augmentation.muscle > 0))
     centre, width = rng.uniform(0, 1, (batch, 1)), rng.uniform(0.05, 0.3, (batch, 1))
     height = rng.uniform(0, augmentation.muscle, (batch, 1))
-    bursts = height * np.exp(-0.5 * ((time - centre) / width) ** 2)
+    bursts = height[noisy] * np.exp(-0.5 * ((time - centre[noisy]) / width[noisy]) ** 2)
     return Disturbance(
         factors=_factors(augmentation, batch, channels, rng),
         waved=waved,
-        waves=waves[waved].astype(np.float32),
+        waves=waves.astype(np.float32),
         noisy=noisy,
-        bursts=bursts[noisy].astype(np.float32),
+        bursts=bursts.astype(np.float32),
         seed=int(rng.integers(2**62)),
     )
 
@@ -68,7 +68,7 @@ def apply_disturbance(images: torch.Tensor, drawn: Disturbance) -> None:
         generator = torch.Generator(device).manual_seed(drawn.seed)
         shape = (len(drawn.noisy), *images.shape[1:])
         field = torch.randn(shape, generator=generator, device=device)
-        images[rows] += field * torch.from_numpy(drawn.bursts).to(device).unsqueeze(1)
+        images[rows] += field.mul_(torch.from_numpy(drawn.bursts).to(device).unsqueeze(1))
     changed = np.flatnonzero((drawn.factors != 1).any(axis=1))
     if len(changed):
         rows = torch.from_numpy(changed).to(device)
@@ -85,37 +85,42 @@ def _factors(
     return np.where(silent, 0.0, sign).astype(np.float32)
 
 
-def _drift(
+@dataclass(frozen=True)
+class _Sines:
+    """size: (N, C), 0 where none is drawn. cycles: (N,) per unit of time. phase: (N,) radians."""
+
+    size: np.ndarray
+    cycles: np.ndarray
+    phase: np.ndarray
+
+    def over(self, time: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """(M, C, T) waves of the items named."""
+        turns = 2 * np.pi * self.cycles[items, None] * time + self.phase[items, None]
+        return self.size[items, :, None] * np.sin(turns)[:, None]
+
+
+def _draw_drift(
+    augmentation: Augmentation, batch: int, channels: int, rng: np.random.Generator
+) -> _Sines:
+    """Slow waves of half a period to three over the signal, as breathing makes."""
+    chosen = rng.random((batch, 1)) < augmentation.p_baseline_wander
+    cycles, phase = rng.uniform(0.5, 3.0, batch), rng.uniform(0, 2 * np.pi, batch)
+    size = rng.uniform(-1, 1, (batch, channels)) * augmentation.baseline_wander
+    return _Sines(chosen * size, cycles, phase)
+
+
+def _draw_mains(
     augmentation: Augmentation,
     batch: int,
     channels: int,
-    time: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """(N, C, T) slow waves of half a period to three over the signal, as breathing makes."""
-    chosen = rng.random((batch, 1, 1)) < augmentation.p_baseline_wander
-    cycles = rng.uniform(0.5, 3.0, (batch, 1, 1))
-    phase = rng.uniform(0, 2 * np.pi, (batch, 1, 1))
-    size = rng.uniform(-1, 1, (batch, channels, 1)) * augmentation.baseline_wander
-    return chosen * size * np.sin(2 * np.pi * cycles * time + phase)
-
-
-def _mains(
-    augmentation: Augmentation,
-    batch: int,
-    channels: int,
-    length: int,
     rng: np.random.Generator,
     *,
     spacing: Sequence[float] | None,
-) -> np.ndarray:
-    """(N, C, T) 50 or 60 Hz; nothing where the rate is unknown or too low to hold it."""
-    chosen = rng.random((batch, 1, 1)) < augmentation.p_powerline
-    frequency = rng.choice(MAINS_HZ, (batch, 1, 1))
-    phase = rng.uniform(0, 2 * np.pi, (batch, 1, 1))
-    size = rng.uniform(0, 1, (batch, channels, 1)) * augmentation.powerline
-    if spacing is None:
-        return np.zeros((batch, channels, length))
-    per_sample = frequency * spacing[0]
-    held = chosen & (per_sample < 0.5)
-    return held * size * np.sin(2 * np.pi * per_sample * np.arange(length) + phase)
+) -> _Sines:
+    """50 or 60 Hz, a sample the unit; nothing where the rate is unknown or too low to hold it."""
+    chosen = rng.random((batch, 1)) < augmentation.p_powerline
+    frequency, phase = rng.choice(MAINS_HZ, batch), rng.uniform(0, 2 * np.pi, batch)
+    size = rng.uniform(0, 1, (batch, channels)) * augmentation.powerline
+    per_sample = frequency * (np.inf if spacing is None else spacing[0])
+    held = per_sample < 0.5
+    return _Sines(chosen * held[:, None] * size, np.where(held, per_sample, 0.0), phase)

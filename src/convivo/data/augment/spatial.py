@@ -1,27 +1,41 @@
-"""Rotation, scale, shift and mirroring of images and volumes, in one interpolation.
+"""Rotation, scale, crop, shift, mirroring and elastic bending of pictures, in one interpolation.
 
-Letters: N items, d spatial axes of sizes *S.
+Letters: N items, M of them moved, d spatial axes of sizes *S, K control points along an axis.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from convivo.data.augment.lattice import (
+    cubic_basis,
+    cubic_places,
+    intervals_of,
+    linear_basis,
+    spread,
+)
 from convivo.data.augment.settings import Augmentation
 
 
 @dataclass(frozen=True)
 class Spatial:
-    """flips: (N, d) bool. items: (M,) which items move. matrices: (M, d, d + 1) float32, from
-    output to input places in `affine_grid` coordinates (-1 to 1, last axis first)."""
+    """flips: (N, d) bool, of items that do nothing else. items: (M,) which items move.
+
+    matrices: (M, d, d + 1) float32, from output to input places in `affine_grid` coordinates (-1
+    to 1, last axis first), mirroring included. bends: (M, *K, d) float32, displacements at the
+    control points, in the same coordinates and before the matrix; None where nothing bends.
+    linear_labels: labels by the largest share after linear interpolation, else by the nearest.
+    """
 
     flips: np.ndarray
     items: np.ndarray
     matrices: np.ndarray
+    bends: np.ndarray | None = None
+    linear_labels: bool = False
 
 
 def draw_spatial(
@@ -33,26 +47,71 @@ def draw_spatial(
     spacing: Sequence[float] | None = None,
 ) -> Spatial:
     """Random choices for N items of sizes *S; `spacing` makes rotations true in millimetres."""
-    dims = len(shape)
+    a, dims = augmentation, len(shape)
     steps = np.ones(dims) if spacing is None else np.asarray(spacing, dtype=np.float64)
-    may_flip = np.isin(np.arange(dims), augmentation.flip_axes)
-    flips = (rng.random((batch, dims)) < 0.5) & may_flip
-    moved = rng.random(batch) < augmentation.p_spatial
+    flips = (rng.random((batch, dims)) < 0.5) & np.isin(np.arange(dims), a.flip_axes)
+    moved = rng.random(batch) < a.p_spatial * bool(a.rotate_deg or a.scale or a.shift)
     planes = list(combinations(range(dims), 2))
-    turns = rng.uniform(-1, 1, (batch, len(planes))) * np.deg2rad(augmentation.rotate_deg)
-    scales = (1 + augmentation.scale) ** rng.uniform(-1, 1, batch)
-    shifts = rng.uniform(-1, 1, (batch, dims)) * augmentation.shift
-    still = not (augmentation.rotate_deg or augmentation.scale or augmentation.shift)
-    items = np.flatnonzero(moved & (not still))
+    turns = rng.uniform(-1, 1, (batch, len(planes))) * np.deg2rad(a.rotate_deg)
+    scales = (1 + a.scale) ** rng.uniform(-1, 1, batch)
+    shifts = rng.uniform(-1, 1, (batch, dims)) * a.shift
+    later = rng.spawn(1)[0]  # younger changes leave the draws of the older ones as they were
+    kept, corner = draw_crop(a, batch, dims, later)
+    bends = _draw_bends(a, batch, np.asarray(shape) * steps, steps, later)
+    bent = np.zeros(batch, bool) if bends is None else bends.any(axis=tuple(range(1, dims + 2)))
+    items = np.flatnonzero(moved | (kept < 1) | bent)
     # Across a coarse axis the same angle would smear slices into each other.
-    turns *= [min(steps[a], steps[b]) / max(steps[a], steps[b]) for a, b in planes]
+    turns *= [min(steps[p], steps[q]) / max(steps[p], steps[q]) for p, q in planes]
+    turns, shifts, scales = turns * moved[:, None], shifts * moved[:, None], scales**moved
     extent = np.asarray(shape) * steps
-    linear = _rotations(dims, planes, turns[items]) / scales[items, None, None]
+    linear = _rotations(dims, planes, turns[items]) * (kept / scales)[items, None, None]
     linear = linear * extent / extent[:, None]
-    matrices = np.concatenate([linear, 2 * shifts[items, :, None]], axis=2)
+    offset = 2 * shifts * kept[:, None] + corner
+    matrices = np.concatenate([linear, offset[items, :, None]], axis=2)
+    matrices *= np.where(flips[items], -1, 1)[:, :, None]
     order = [*range(dims - 1, -1, -1), dims]  # last axis first; the offset stays last
-    matrices = np.ascontiguousarray(matrices[:, ::-1, order], dtype=np.float32)
-    return Spatial(flips, items, matrices)
+    return Spatial(
+        flips=flips & ~np.isin(np.arange(batch), items)[:, None],
+        items=items,
+        matrices=np.ascontiguousarray(matrices[:, ::-1, order], dtype=np.float32),
+        bends=None if bends is None or not bent.any() else bends[items, ..., ::-1],
+        linear_labels=a.labels == "linear",
+    )
+
+
+def draw_crop(
+    augmentation: Augmentation, batch: int, dims: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) share of each axis that is kept and fills the picture again, (N, d) where it lies.
+
+    The place is that of its middle, in coordinates from -1 to 1; all of it is within the picture.
+    """
+    chosen = rng.random(batch) < augmentation.p_crop
+    kept = np.where(chosen, 1 - rng.uniform(0, augmentation.crop, batch), 1.0)
+    return kept, rng.uniform(-1, 1, (batch, dims)) * (1 - kept)[:, None]
+
+
+def _draw_bends(
+    augmentation: Augmentation,
+    batch: int,
+    extent: np.ndarray,
+    steps: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray | None:
+    """(N, *K, d) displacements of control points, the axes being -1 to 1; 0 where none is drawn.
+
+    Along each axis they are a share of the distance between points, below that where a tissue
+    could fold (Choi & Lee 2000, doi:10.1007/s003710000085); across coarse axes smaller still.
+    """
+    a = augmentation
+    if not a.elastic or not a.p_elastic:
+        return None
+    intervals = intervals_of(extent, a.elastic_points)
+    chosen = rng.random(batch) < a.p_elastic
+    strength = rng.uniform(0.5, 1, batch) * chosen * a.elastic
+    reach = strength[:, None] * (2 / np.asarray(intervals)) * (steps.min() / steps)
+    points = rng.uniform(-1, 1, (batch, *(n + 3 for n in intervals), len(intervals)))
+    return (points * reach.reshape(batch, *[1] * len(intervals), -1)).astype(np.float32)
 
 
 def _rotations(dims: int, planes: list[tuple[int, int]], angles: np.ndarray) -> np.ndarray:
@@ -67,26 +126,70 @@ def _rotations(dims: int, planes: list[tuple[int, int]], angles: np.ndarray) -> 
     return result
 
 
+def places(drawn: Spatial, shape: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Where samples come from, as control points (M, *K, d) and the bases that spread them.
+
+    An affine map of the control points of a spline is that of the whole field, so that bending
+    and the matrix are one field. Without bends the corners of the picture are enough.
+    """
+    if drawn.bends is None:
+        ends = [np.array([-1.0, 1.0])] * len(shape)
+        bases = [linear_basis(n) for n in shape]
+    else:
+        counts = [n - 3 for n in drawn.bends.shape[1:-1]]
+        ends = [2 * cubic_places(n) - 1 for n in counts]
+        bases = [cubic_basis(s, n) for s, n in zip(shape, counts, strict=True)]
+    points = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1)[None, ..., ::-1]
+    points = points if drawn.bends is None else points + drawn.bends
+    dims = len(shape)
+    matrices = drawn.matrices.reshape(-1, *[1] * (dims - 1), dims, dims + 1)
+    moved = points @ matrices[..., :dims].swapaxes(-1, -2) + matrices[..., None, :, dims]
+    return moved.astype(np.float32), bases
+
+
 def apply_spatial(images: torch.Tensor, targets: torch.Tensor | None, drawn: Spatial) -> None:
     """Move images (N, C, *S) and label maps (N, *S) in place, alike; only items drawn to move."""
-    for axis in range(drawn.flips.shape[1]):
-        chosen = np.flatnonzero(drawn.flips[:, axis])
-        if len(chosen):
-            rows = torch.from_numpy(chosen).to(images.device)
-            images[rows] = images[rows].flip(2 + axis)
-            if targets is not None:
-                targets[rows] = targets[rows].flip(1 + axis)
+    _flip(images, targets, drawn.flips)
     if not len(drawn.items):
         return
     rows = torch.from_numpy(drawn.items).to(images.device)
-    matrices = torch.from_numpy(drawn.matrices).to(images.device)
-    shape = [len(drawn.items), 1, *images.shape[2:]]
-    grid = F.affine_grid(matrices, shape, align_corners=False)
-    images[rows] = _sample(images[rows], grid, "bilinear")
+    points, bases = places(drawn, images.shape[2:])
+    grid = spread(torch.from_numpy(points).to(images.device), bases)
+    everything = len(rows) == len(images)
+    images[rows] = _sample(images if everything else images[rows], grid, "bilinear")
     if targets is not None:
-        # Labels are small integers, exact in float32.
-        moved = _sample(targets[rows].unsqueeze(1).float(), grid, "nearest")
-        targets[rows] = moved.squeeze(1).to(targets.dtype)
+        maps = targets if everything else targets[rows]
+        targets[rows] = _voted(maps, grid) if drawn.linear_labels else _nearest(maps, grid)
+
+
+def _flip(images: torch.Tensor, targets: torch.Tensor | None, flips: np.ndarray) -> None:
+    """Items that are mirrored alike together, whatever the number of axes."""
+    dims = flips.shape[1]
+    for pattern in product((False, True), repeat=dims):
+        chosen = np.flatnonzero((flips == pattern).all(axis=1))
+        if any(pattern) and len(chosen):
+            rows = torch.from_numpy(chosen).to(images.device)
+            axes = np.flatnonzero(pattern)
+            images[rows] = images[rows].flip((axes + 2).tolist())
+            if targets is not None:
+                targets[rows] = targets[rows].flip((axes + 1).tolist())
+
+
+def _nearest(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    # Labels are small integers, exact in float32.
+    return _sample(maps.unsqueeze(1).float(), grid, "nearest").squeeze(1).to(maps.dtype)
+
+
+def _voted(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """The class of the largest share at each place, class after class; the lower of equals."""
+    most = torch.zeros(maps.shape, device=maps.device)
+    result = torch.zeros_like(maps)
+    for value in maps.unique():
+        share = _sample((maps == value).unsqueeze(1).float(), grid, "bilinear").squeeze(1)
+        more = share > most
+        result[more] = value
+        most = torch.maximum(most, share, out=most)
+    return result
 
 
 def _sample(values: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Time of signals stretched, shifted and bent, in one linear interpolation.
+"""Time of signals stretched, cropped, shifted and bent, in one linear interpolation.
 
 Letters: N items, C channels, T samples.
 """
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.spatial import draw_crop
 
 WAVES = 3
 """Bends are sums of this many sine waves, of 1, 2, ... half periods over the signal."""
@@ -34,20 +35,22 @@ def draw_warp(
     spacing: Sequence[float] | None = None,
 ) -> Warp:
     """Random choices for N signals of T samples; time keeps its direction within an item."""
-    length = int(shape[0])
-    flips = (rng.random(batch) < 0.5) & (0 in augmentation.flip_axes)
-    moved = rng.random(batch) < augmentation.p_spatial
-    stretch = (1 + augmentation.scale) ** rng.uniform(-1, 1, (batch, 1))
-    shift = rng.uniform(-1, 1, (batch, 1)) * augmentation.shift
+    a, length = augmentation, int(shape[0])
+    flips = (rng.random(batch) < 0.5) & (0 in a.flip_axes)
+    moved = rng.random(batch) < a.p_spatial * bool(a.scale or a.shift or a.time_warp)
+    stretch = (1 + a.scale) ** rng.uniform(-1, 1, (batch, 1))
+    shift = rng.uniform(-1, 1, (batch, 1)) * a.shift
     # Amplitude over wave number: the slope of the bends stays below pi * time_warp < 1, so that
     # time keeps its direction.
-    amplitudes = rng.uniform(-1, 1, (batch, WAVES)) * augmentation.time_warp / WAVES
-    still = not (augmentation.scale or augmentation.shift or augmentation.time_warp)
-    items = np.flatnonzero(moved & (not still))
+    amplitudes = rng.uniform(-1, 1, (batch, WAVES)) * a.time_warp / WAVES
+    kept, corner = draw_crop(a, batch, 1, rng.spawn(1)[0])
+    items = np.flatnonzero(moved | (kept < 1))
     time = (np.arange(length) + 0.5) / length
     order = np.arange(1, WAVES + 1)
     bends = (amplitudes[items] / order) @ np.sin(np.pi * order[:, None] * time)
-    places = 0.5 + (time - 0.5 + bends) / stretch[items] + shift[items]
+    moving = moved[items, None]
+    places = (time - 0.5 + bends * moving) / stretch[items] ** moving + shift[items] * moving
+    places = 0.5 + places * kept[items, None] + corner[items] / 2
     samples = np.clip(places * length - 0.5, 0, length - 1)
     return Warp(flips, items, samples.astype(np.float32))
 
