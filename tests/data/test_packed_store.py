@@ -285,13 +285,12 @@ def test_changed_bytes_are_found_when_they_are_read(tmp_path, place, name):
     victim.write_bytes(content)
     kept = data.opened(folder)
     rows = kept.images if name == "images" else kept.targets
-    with pytest.raises(ReadError, match="packed data agrees with its checksums; got .* anew"):
-        for row in rows:
-            np.asarray(row)
+    with pytest.raises(ReadError, match=r"packed data agrees with its checksums; got .* anew"):
+        [np.asarray(row) for row in rows]
 
 
 def test_something_else_is_no_store(tmp_path):
-    with pytest.raises(ReadError, match="a packed store is whole; got .* Delete it"):
+    with pytest.raises(ReadError, match=r"a packed store is whole; got .* Delete it"):
         opened_store(tmp_path, ["a"], ["a"], [0])
 
 

@@ -17,7 +17,8 @@ from convivo.planning.rehearsal import rehearse
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
-SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs
+SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs,
+SCORED_AT_ONCE = 2**20  # of so many of them (`tasks.segment.quick_dice`)
 
 
 class Keeping:
@@ -88,7 +89,8 @@ class Keeping:
     def _validating(self, setting: Setting) -> int:
         shape = max(self.parts[1] or self.parts[0], key=prod)
         predictor = self._predictor(setting)
-        kept = 4 * prod(shape) + SCORING * prod(shape[1:]) if self.maps else 0
+        scored = prod(shape[1:]) + SCORING * min(prod(shape[1:]), SCORED_AT_ONCE)
+        kept = 4 * prod(shape) + scored if self.maps else 0
         if predictor.sampling != "patch":
             return kept + predictor.batch * self._pass(predictor, setting.patch)
         tile = predictor.tile_for(shape[1:])

@@ -17,6 +17,7 @@ from convivo.planning.limits import memory_limit
 from convivo.progress import Progress
 from convivo.verbs.setup import Plan, build_preparation
 
+TOGETHER, PORTION = 1024, 64 * 2**20  # cases, and bytes of them, that are read at once
 MEMORY_SHARE = 8  # cases that take no more than one part of so many of the memory stay in it
 
 
@@ -124,10 +125,26 @@ def _packed(
 def in_memory(packed: Store) -> Store:
     """The same store, read at once."""
     every = list(range(len(packed)))
-    images: Any = [np.asarray(image) for image in packed.images]
+    if packed.alike and every:
+        images: Any = _one_array(packed)
+    else:
+        images = [np.asarray(image) for image in packed.images]
     return replace(
         packed,
-        images=packed.stacked(every) if packed.alike and every else images,
+        images=images,
         targets=[np.asarray(t) for t in packed.targets] if packed.maps else packed.targets,
         places=[packed.places[i] for i in every] if packed.places else (),
     )
+
+
+def _one_array(packed: Store) -> np.ndarray:
+    first = packed.images[0]
+    array = np.empty((len(packed), *first.shape), first.dtype)
+    for start in range(0, len(packed), TOGETHER):
+        some = range(start, min(start + TOGETHER, len(packed)))
+        if first.nbytes * len(some) > PORTION:
+            for case in some:
+                array[case] = packed.images[case]
+        else:
+            array[some.start : some.stop] = packed.stacked(some)
+    return array

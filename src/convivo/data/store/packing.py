@@ -162,8 +162,8 @@ class _Writer:
             )  # fmt: skip
 
     def _array(
-        self, name: str, *, lead: Shape, chunk: Shape, shard: Shape, inner: Shape, size: Sequence[int],
-        dtype: np.dtype,
+        self, name: str, *, lead: Shape, chunk: Shape, shard: Shape, inner: Shape,
+        size: Sequence[int], dtype: np.dtype,
     ) -> Any:  # fmt: skip
         return self.group.create_array(
             name,

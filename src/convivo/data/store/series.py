@@ -13,6 +13,7 @@ import numpy as np
 from convivo.errors import ReadError
 
 SMALL = 4 * 2**20  # bytes of a case that is read whole, once, and kept for a while
+AT_ONCE = 2**18  # bytes of a case of which many are read in one go
 RECENT = 64 * 2**20  # bytes of such cases that are kept
 
 
@@ -127,9 +128,7 @@ class Series(Sequence):
     def __getitem__(self, case: Any) -> Any:
         """A case as `Piecewise`; a list of cases of one shape as an array (n, ...)."""
         if isinstance(case, list):
-            numbers, back = np.unique([self.numbers[i] for i in case], return_inverse=True)
-            rest = (slice(None),) * len(self.shapes[0])
-            return self._checked(lambda: self.array(0).oindex[(numbers, *rest)])[back]
+            return self._several(case)
         number = self.numbers[int(case)]
 
         def read(slices: tuple) -> np.ndarray:
@@ -137,6 +136,14 @@ class Series(Sequence):
             return self._checked(lambda: self.array(number)[key])
 
         return Piecewise(self.shapes[number], self.dtype, read, self.recent, (id(self), number))
+
+    def _several(self, cases: list[int]) -> np.ndarray:
+        """Cases of one shape. Many small ones are quicker read at once than one by one."""
+        if not cases or self[cases[0]].nbytes > AT_ONCE or not self.alike:
+            return np.stack([np.asarray(self[case]) for case in cases])
+        numbers, back = np.unique([self.numbers[i] for i in cases], return_inverse=True)
+        rest = (slice(None),) * len(self.shapes[0])
+        return self._checked(lambda: self.array(0).oindex[(numbers, *rest)])[back]
 
     def some(self, cases: Sequence[int]) -> "Series":
         """The series of these cases alone."""
