@@ -174,6 +174,9 @@ def train(
     subject: Subject = None,
     positive: Positive = None,
     labels: Labels = None,
+    store: Annotated[
+        Path | None, _option("Folder for packed data, used again.", "--store", metavar="DIR")
+    ] = None,
 ) -> Answer:
     """Train on a folder of data, and measure and report the result."""
     from convivo.verbs.train import train as verb
@@ -183,7 +186,7 @@ def train(
         seed=seed, settings=tuple(settings or ()), config=configuration, device=device,
         precision=precision, threads=threads, accept=tuple(accept or ()), resume=resume,
         plan=plan, init=init, layout=layout, subject=subject, labels=labels, positive=positive,
-        quiet=context.obj,
+        store=store, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 

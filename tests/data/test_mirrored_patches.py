@@ -16,9 +16,7 @@ def stored(shape, cases=3):
     places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij")).astype(np.float32)
     labels = (places.sum(0) % 5 == 4).astype(np.uint8)
     names = tuple(str(i) for i in range(cases))
-    return Store(
-        ids=names, units=names, images=[places] * cases, targets=[labels] * cases, placements=[]
-    )
+    return Store(ids=names, units=names, images=[places] * cases, targets=[labels] * cases)
 
 
 def patches(store, size, margin, foreground=0.5, steps=8):

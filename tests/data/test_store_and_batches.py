@@ -3,12 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from convivo.arrays.orientation import identity
-from convivo.arrays.placement import Placement
 from convivo.arrays.preparation import Preparation
 from convivo.data.batches import Batches, class_weights, items_of, pad_to, window
 from convivo.data.sample import Events, Sample
-from convivo.data.store import Store, build_store
+from convivo.data.store import Store, build_store, in_half
 
 PLAIN = {"normalization": "none"}
 
@@ -23,8 +21,7 @@ def loader(samples):
 
 def store_of(images, targets):
     names = tuple(str(i) for i in range(len(images)))
-    places = [Placement(shape=i.shape[1:], turn=identity(i.ndim - 1)) for i in images]
-    return Store(ids=names, units=names, images=images, targets=targets, placements=places)
+    return Store(ids=names, units=names, images=images, targets=targets)
 
 
 def numbered(n, shape=(7, 9), classes=2):
@@ -43,7 +40,7 @@ def same(one, other):
 # ---- the store
 
 
-def test_store_keeps_order_units_and_ways_back():
+def test_store_keeps_order_and_units():
     samples = [
         Sample(id=f"c{i}", image=rng(i).normal(size=(2, 7, 9)), target=i % 2, unit=f"u{i // 2}")
         for i in range(6)
@@ -56,35 +53,41 @@ def test_store_keeps_order_units_and_ways_back():
     assert store.images.dtype == np.float32
     assert np.allclose(store.images[1], samples[0].image)
     assert list(store.targets) == [0, 0, 1]
-    assert [place.shape for place in store.placements] == [(7, 9)] * 3
     assert (len(store), store.channels, done) == (3, 2, [1, 2, 3])
 
 
 @pytest.mark.parametrize("alike", [True, False])
-def test_past_the_limit_values_are_kept_in_half_precision(alike):
+@pytest.mark.parametrize("half", [True, False])
+def test_values_may_be_kept_in_half_precision(alike, half):
     shapes = [(1, 7, 9), (1, 7, 9 if alike else 11)]
     samples = [
         Sample(id=str(i), image=rng(i).normal(size=shape), target=0)
         for i, shape in enumerate(shapes)
     ]
-    bytes_in_all = 4 * sum(np.prod(shape) for shape in shapes)
     preparation = Preparation(spatial_dims=2, channels=1, **PLAIN)
-    for limit, dtype in ((bytes_in_all, np.float32), (bytes_in_all - 1, np.float16)):
-        store = build_store(loader(samples), "01", preparation, half_beyond=int(limit))
-        assert isinstance(store.images, np.ndarray) == alike
-        for image, sample in zip(store.images, samples, strict=True):
-            assert image.dtype == dtype
-            assert np.allclose(image, sample.image, atol=2e-3)
+    store = build_store(loader(samples), "01", preparation, half=half)
+    assert isinstance(store.images, np.ndarray) == alike == store.alike
+    for image, sample in zip(store.images, samples, strict=True):
+        assert image.dtype == (np.float16 if half else np.float32)
+        assert np.allclose(image, sample.image, atol=2e-3)
     batch = Batches(store, size=(7, 9), batch=2, sampling="whole", seed=0) if alike else None
     assert batch is None or batch(0).images.dtype == np.float32
 
 
-def test_values_half_precision_cannot_hold_stay_as_they_are():
+def test_many_normalized_values_are_kept_in_half_precision():
+    shapes = [(1, 7, 9)] * 2
+    zscore = Preparation(spatial_dims=2, channels=1)
+    assert in_half(shapes, zscore, beyond=2 * 7 * 9 * 4 - 1)
+    assert not in_half(shapes, zscore, beyond=2 * 7 * 9 * 4)
+    plain = Preparation(spatial_dims=2, channels=1, **PLAIN)
+    assert not in_half(shapes, plain, beyond=1)  # they may be of any size
+
+
+def test_values_half_precision_cannot_hold_are_pulled_in():
     image = np.full((1, 7, 9), 70_000.0)
     preparation = Preparation(spatial_dims=2, channels=1, **PLAIN)
-    store = build_store(lambda i: Sample(id=i, image=image), "a", preparation, half_beyond=1)
-    assert store.images.dtype == np.float32
-    assert np.isfinite(store.images).all()
+    store = build_store(lambda i: Sample(id=i, image=image), "a", preparation, half=True)
+    assert (store.images == np.finfo(np.float16).max).all()
 
 
 def test_moments_move_with_the_rate():

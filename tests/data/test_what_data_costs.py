@@ -5,8 +5,6 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from convivo.arrays.orientation import identity
-from convivo.arrays.placement import Placement
 from convivo.arrays.preparation import Preparation
 from convivo.data import augment, batches, store
 from convivo.data.sample import Sample
@@ -26,21 +24,20 @@ def samples(dims: int, count: int, grow: int = 0) -> dict[str, Sample]:
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("grow", [0, 2])
-@pytest.mark.parametrize("half_beyond", [2**30, 100])
-def test_a_store_holds_what_was_told(dims: int, grow: int, half_beyond: int) -> None:
+@pytest.mark.parametrize("half", [True, False])
+def test_a_store_holds_what_was_told(dims: int, grow: int, half: bool) -> None:
     given = samples(dims, 3, grow)
     built = store.build_store(
         given.__getitem__,
         given,
         Preparation(spatial_dims=dims, channels=2, normalization="none"),
-        half_beyond=half_beyond,
+        half=half,
     )
-    held = sum(i.nbytes for i in built.images) + sum(t.nbytes for t in built.targets)  # type: ignore[union-attr]
+    held = sum(i.nbytes for i in built.images) + sum(t.nbytes for t in built.targets)
     shapes = [sample.image.shape for sample in given.values()]
-    assert store.cost(shapes, maps=True, half_beyond=half_beyond) == held
-    images = sum(4 * sample.image.size for sample in given.values())
-    more = store.building_cost(shapes, half_beyond=half_beyond)
-    assert more == (images // 2 if half_beyond == 100 else 0)
+    assert store.cost(shapes, maps=True, half=half) == held
+    places = sum(where.nbytes for rows in built.places for where in rows.values())
+    assert held < held + places <= store.cost(shapes, maps=True, half=half, classes=3)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
@@ -49,9 +46,8 @@ def test_a_batch_holds_what_was_told(dims: int, maps: bool) -> None:
     size = SIZES[dims]
     images = np.zeros((5, 2, *size), np.float32)
     targets = [np.zeros(size, np.uint8)] * 5 if maps else [1] * 5
-    places = [Placement(shape=size, turn=identity(dims))] * 5
     names = tuple("abcde")
-    kept = store.Store(ids=names, units=names, images=images, targets=targets, placements=places)
+    kept = store.Store(ids=names, units=names, images=images, targets=targets)
     drawn = batches.Batches(
         kept, size=size, batch=4, sampling="patch" if maps else "whole", seed=0
     )(0)

@@ -94,7 +94,7 @@ def test_many_windows_come_in_order():
 def test_predictor_sees_the_windows_that_training_saw():
     image, positions = rng().normal(size=(2, 100)), np.arange(0, 100, 7)
     events = Events(positions=positions, labels=np.arange(len(positions)))
-    store = Store(ids=("r",), units=("r",), images=[image], targets=[events], placements=[])
+    store = Store(ids=("r",), units=("r",), images=[image], targets=[events])
     batches = Batches(
         store, size=(12,), batch=len(positions), sampling="window", seed=0, before=0.3
     )

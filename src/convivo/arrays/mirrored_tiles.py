@@ -30,15 +30,21 @@ def mirrored(array: np.ndarray, start: Sequence[int], size: Sequence[int]) -> np
         array([4, 3, 2, 1, 2, 3, 4, 3, 2])
     """
     first = array.ndim - len(size)
+    cuts, turned = [], {}
     for axis, (begin, count) in enumerate(zip(start, size, strict=True), first):
         have = array.shape[axis]
         if begin >= 0 and begin + count <= have:
-            array = array[(*[slice(None)] * axis, slice(begin, begin + count))]
+            cuts.append(slice(begin, begin + count))
             continue
         turn = max(1, 2 * (have - 1))
         places = np.arange(begin, begin + count) % turn
-        array = array.take(np.minimum(places, turn - places), axis=axis)
-    return array
+        places = np.minimum(places, turn - places)
+        cuts.append(slice(int(places.min()), int(places.max()) + 1))
+        turned[axis] = places - places.min()
+    piece = array[(*[slice(None)] * first, *cuts)]  # once: it may have to be read
+    for axis, places in turned.items():
+        piece = piece.take(places, axis=axis)
+    return piece
 
 
 def covering_tile(

@@ -46,13 +46,18 @@ def blend_weights(tile: Sequence[int]) -> np.ndarray:
 
 def cut_out(image: np.ndarray, window: tuple[slice, ...]) -> np.ndarray:
     """What one tile sees: (C, *tile), a view where no axis of the image is shorter."""
+    cuts, padded = [], {}
     for axis, cut in enumerate(window, 1):
         length, size = cut.stop - cut.start, image.shape[axis]
         if length <= size:
-            image = image[(*[slice(None)] * axis, cut)]
+            cuts.append(cut)
         else:
-            image = image.take(_padded(size, length), axis=axis)
-    return image
+            cuts.append(slice(0, size))
+            padded[axis] = _padded(size, length)
+    tile = image[(slice(None), *cuts)]  # once: it may have to be read
+    for axis, places in padded.items():
+        tile = tile.take(places, axis=axis)
+    return tile
 
 
 def _padded(size: int, length: int) -> np.ndarray:

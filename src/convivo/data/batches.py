@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,16 +38,40 @@ class Item:
     label: int = -1
 
 
-def items_of(store: Store) -> list[Item]:
+@dataclass(frozen=True)
+class Items(Sequence[Item]):
+    """All items of a store, as three arrays (n,) int64: a number each, however many there are."""
+
+    cases: np.ndarray
+    positions: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, place: Any) -> Any:
+        rows = (self.cases[place], self.positions[place], self.labels[place])
+        if isinstance(place, slice):
+            return Items(*rows)
+        case, position, label = map(int, rows)
+        return Item(case=case, position=position, label=label)
+
+
+def items_of(store: Store) -> Items:
     """Every item of a store: labelled moments of records, else one per case."""
-    items: list[Item] = []
-    for case, target in enumerate(store.targets):
+    cases, positions, labels = [], [], []
+    for case in range(len(store)):
+        target = None if store.maps else store.targets[case]
         if isinstance(target, Events):
-            pairs = zip(target.positions.tolist(), target.labels.tolist(), strict=True)
-            items += [Item(case=case, position=p, label=y) for p, y in pairs if y >= 0]
+            known = target.labels >= 0
+            positions.append(target.positions[known])
+            labels.append(target.labels[known])
         else:
-            items.append(Item(case=case, label=target if isinstance(target, int) else -1))
-    return items
+            positions.append(np.array([-1]))
+            labels.append(np.array([target if isinstance(target, int) else -1]))
+        cases.append(np.full(len(labels[-1]), case))
+    parts = (cases, positions, labels)
+    return Items(*(np.concatenate(p).astype(np.int64) if p else np.empty(0, int) for p in parts))
 
 
 def window(image: np.ndarray, start: int, length: int) -> np.ndarray:
@@ -110,7 +134,10 @@ class Batches:
             rule = f"a patch is larger than the network's two margins of {self.margin}"
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
-        self.weights = class_weights(np.array([item.label for item in self.items]), balance)
+        self.weights = class_weights(self.items.labels, balance)
+        self._voxels = 0.0
+        if sampling == "patch":
+            self._voxels = sum(float(np.prod(image.shape[1:])) for image in store.images)
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -118,8 +145,7 @@ class Batches:
         """One look at everything: items, or as many patches as the cases have room for."""
         if self.sampling != "patch":
             return len(self.items)
-        voxels = sum(float(np.prod(image.shape[1:])) for image in self.store.images)
-        return max(len(self.items), round(voxels / float(np.prod(self.inner))))
+        return max(len(self.items), round(self._voxels / float(np.prod(self.inner))))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -149,11 +175,7 @@ class Batches:
         return Batch(images=images, targets=targets)
 
     def _whole(self, chosen: list[Item]) -> Batch:
-        cases = [item.case for item in chosen]
-        if isinstance(self.store.images, np.ndarray):
-            images = self.store.images[cases]
-        else:
-            images = np.stack([self.store.images[case] for case in cases])
+        images = self.store.stacked([item.case for item in chosen])
         targets = np.array([item.label for item in chosen], np.int64)
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
@@ -168,36 +190,28 @@ class Batches:
         return window(image, start, self.size[0]), item.label
 
     def _patch(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        labels = self.store.targets[item.case]
-        if not isinstance(labels, np.ndarray):
+        if not self.store.maps:
             raise TypeError("patches are drawn from label maps")
-        if self.margin is not None:
-            return self._mirrored_patch(item.case, labels, self.margin, rng)
-        image = pad_to(np.asarray(self.store.images[item.case]), self.size)
-        labels = pad_to(labels, self.size)
-        starts = self._patch_start(labels, rng)
+        image, labels = self.store.images[item.case], self.store.targets[item.case]
+        starts = self._patch_start(item.case, labels.shape, rng)
+        if self.margin is not None:  # a shorter image lies in the middle of what is seen
+            rows = zip(starts, labels.shape, self.inner, self.margin, strict=True)
+            starts = [a + min(0, have - want) // 2 - m for a, have, want, m in rows]
+            return mirrored(image, starts, self.size), mirrored(labels, starts, self.size)
         place = tuple(slice(a, a + n) for a, n in zip(starts, self.size, strict=True))
-        return image[(slice(None), *place)], labels[place]
+        cuts = image[(slice(None), *place)], labels[place]
+        return pad_to(cuts[0], self.size), pad_to(cuts[1], self.size)
 
-    def _mirrored_patch(
-        self, case: int, labels: np.ndarray, margin: tuple[int, ...], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Image and labels of the whole size; a shorter image lies in the middle of it."""
-        rows = zip(self._patch_start(labels, rng), labels.shape, self.inner, margin, strict=True)
-        starts = [a + min(0, have - want) // 2 - m for a, have, want, m in rows]
-        image = mirrored(np.asarray(self.store.images[case]), starts, self.size)
-        return image, mirrored(labels, starts, self.size)
-
-    def _patch_start(self, labels: np.ndarray, rng: np.random.Generator) -> list[int]:
+    def _patch_start(self, case: int, shape: Sequence[int], rng: np.random.Generator) -> list[int]:
         """Where what is asked about begins: a share `foreground` of them around a random class."""
-        spare = [max(0, have - want) for have, want in zip(labels.shape, self.inner, strict=True)]
+        spare = [max(0, have - want) for have, want in zip(shape, self.inner, strict=True)]
         if not any(spare):
             return [0] * len(spare)
         if rng.random() < self.foreground:
-            classes = [int(c) for c in np.unique(labels) if c > 0]
-            if classes:
-                where = np.argwhere(labels == classes[int(rng.integers(len(classes)))])
-                centre = where[int(rng.integers(len(where)))]
+            places = self.store.places_of(case)
+            if classes := sorted(places):
+                where = places[classes[int(rng.integers(len(classes)))]]
+                centre = np.unravel_index(int(where[int(rng.integers(len(where)))]), shape)
                 starts = zip(centre, self.inner, spare, strict=True)
                 return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
         return [int(rng.integers(0, s + 1)) for s in spare]

@@ -25,10 +25,22 @@ def natural_flips(
     Args:
         images: (C, *S) training images, prepared. units: the unit of each. spatial_dims: 1, 2, 3.
     """
-    if spatial_dims == 1 or len(images) < 8:  # time runs one way; with few images nothing is sure
+    return flips_of([coarse_grid(image) for image in images], units, spatial_dims)
+
+
+def coarse_grid(image: np.ndarray) -> np.ndarray:
+    """An image (C, *S) as its channels' mean on the coarse grid: all that flips are told from."""
+    grid = (GRID,) * (image.ndim - 1)
+    return resample(np.asarray(image, np.float32), grid, order=1).mean(0)
+
+
+def flips_of(
+    grids: Sequence[np.ndarray], units: Sequence[str], spatial_dims: int
+) -> tuple[int, ...]:
+    """`natural_flips`, from the coarse grids of the images."""
+    if spatial_dims == 1 or len(grids) < 8:  # time runs one way; with few images nothing is sure
         return ()
-    grid = (GRID,) * spatial_dims
-    coarse = np.stack([resample(np.asarray(i, np.float32), grid, order=1).mean(0) for i in images])
+    coarse = np.stack(grids)
     coarse -= coarse.mean(axis=tuple(range(1, coarse.ndim)), keepdims=True)
     names = {unit: place for place, unit in enumerate(dict.fromkeys(units))}
     half = np.array([names[unit] % 2 for unit in units])

@@ -1,5 +1,6 @@
 """A predictor's answers to the cases of a store, as the task collects them."""
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.inference.predictor import Predictor
 
+TOGETHER = 256  # images, at least, that are in memory together
+
 
 def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
     """Answers on the prepared grid, without what only a final evaluation needs."""
-    if predictor.sampling == "whole" and isinstance(store.images, np.ndarray):
+    if predictor.sampling == "whole" and store.alike:
         return _answers_at_once(predictor, store)
     rows = []
     for case, target in enumerate(store.targets):
@@ -29,7 +32,8 @@ def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.nda
     Probabilities (n, K), or a label map (*S): of a map only the classes are kept.
     """
     if predictor.sampling == "patch":
-        return predictor.labels(image), target
+        return predictor.labels(image), np.asarray(target)
+    image = np.asarray(image)
     if isinstance(target, Events):
         known = target.labels >= 0
         events = Events(positions=target.positions[known], labels=target.labels[known])
@@ -42,7 +46,13 @@ def _quick(predictor: Predictor) -> dict[str, bool]:
 
 
 def _answers_at_once(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
-    probabilities = predictor.run(np.asarray(store.images))
-    cases = zip(probabilities, store.targets, store.ids, store.units, strict=True)
+    several = predictor.batch * ceil(
+        TOGETHER / predictor.batch
+    )  # batches are cut as if all at once
+    starts = range(0, len(store), several)
+    portions = [range(start, min(start + several, len(store))) for start in starts]
+    answers = (predictor.run(store.stacked(portion)) for portion in portions)
+    rows = (row for found in answers for row in found)
+    cases = zip(rows, store.targets, store.ids, store.units, strict=True)
     collect = predictor.task.collect
     return [collect(row[None], target, id=name, unit=unit) for row, target, name, unit in cases]

@@ -31,6 +31,8 @@ from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network, pick_device
 from convivo.verbs.starting import begin, start_entry, tell_start, with_start
+from convivo.verbs.storing import reason as storing_reason
+from convivo.verbs.storing import store_entry
 
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
 
@@ -57,25 +59,32 @@ def fix_parts(
     facts = facts_of(inspection, split.train)
     chosen, reasons = choose(facts, with_start(wish, facts))
     where = pick_device(device)
+    bounds, place = bounds_of(budget, where), wish.data.store
+
+    def stored(draft: dict[str, Any]) -> dict[str, Any]:
+        limit = bounds.limits.ram
+        return store_entry(draft, inspection, split, limit, wished=place is not None)
+
     if given is not None:
         draft = given_plan(given)
+        draft |= stored(draft)
         draft["threads"] = set_threads(chosen.train.threads or draft["threads"])
         network = own if own is not None else build_network(draft)
     else:
         threads = set_threads(chosen.train.threads)
 
         def redraft(changed: Settings) -> tuple[dict[str, Any], nn.Module]:
-            return draft_plan(
+            draft, network = draft_plan(
                 inspection, split, facts, changed, reasons=reasons, network=own, threads=threads
             )
+            return draft | stored(draft), network
 
         draft, network = redraft(chosen)
-        found = afford(
-            draft, network, keeping_of, facts, chosen, wish, bounds_of(budget, where), redraft
-        )
+        found = afford(draft, network, keeping_of, facts, chosen, wish, bounds, redraft)
         draft, network, chosen = found.draft, found.network, found.chosen
         # told beside what is measured: it is this machine's, and no part of a plan to repeat
         draft["measured"] = {"seconds_foretold": draft["seconds_per_step"]}
+        draft["reasons"] += storing_reason(draft["store"])
         if chosen.train.epochs is not None:  # then nothing that was ever timed enters a plan
             draft["seconds_per_step"] = None
     set_allocator(draft.get("allocator", "keep"))
@@ -84,7 +93,9 @@ def fix_parts(
     bars = partial(_bar, quiet=quiet)
     reading = clock.monotonic()
     with told_of_shortage(budget):
-        parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
+        parts = build_parts(
+            draft, network, inspection, split, device=where, place=place, progress=bars
+        )
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if own is not None:
         _must_answer(parts)
@@ -177,9 +188,14 @@ def told_of_shortage(budget: Budget) -> Iterator[None]:
 
 
 def parts_again(
-    folder: Folder, inspection: Inspection, own: nn.Module | None, device: str, quiet: bool
+    folder: Folder,
+    inspection: Inspection,
+    own: nn.Module | None,
+    device: str,
+    quiet: bool,
+    place: str | None = None,
 ) -> tuple[Parts, Split]:
-    """The parts of an unfinished run, from its own plan and split."""
+    """The parts of an unfinished run, from its own plan and split; `place` as in `build_parts`."""
     plan = folder.json("plan.json")
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
@@ -189,7 +205,7 @@ def parts_again(
         begin(network, plan)
     parts = build_parts(
         plan, network, inspection, split,
-        device=pick_device(device), progress=partial(_bar, quiet=quiet),
+        device=pick_device(device), place=place, progress=partial(_bar, quiet=quiet),
     )  # fmt: skip
     parts.state.counters.precision = plan["precision"]
     return parts, split

@@ -9,7 +9,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from statistics import median
 
-import numpy as np
 import torch
 
 from convivo.data.store import Store
@@ -188,12 +187,4 @@ def time_validation(parts: Parts, precision: str, seconds: float) -> float:
 
 def _first(store: Store, count: int) -> Store:
     """`count` cases of a store, evenly spread."""
-    places = [round(i * (len(store) - 1) / max(1, count - 1)) for i in range(count)]
-    images = store.images
-    return Store(
-        ids=tuple(store.ids[i] for i in places),
-        units=tuple(store.units[i] for i in places),
-        images=images[places] if isinstance(images, np.ndarray) else [images[i] for i in places],
-        targets=[store.targets[i] for i in places],
-        placements=[store.placements[i] for i in places],
-    )
+    return store.some([round(i * (len(store) - 1) / max(1, count - 1)) for i in range(count)])

@@ -30,8 +30,8 @@ def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) ->
     line: dict[str, object] = {"step": step}
     with torch.inference_mode():
         for place in places:
-            image, target = store.images[place], _few(store.targets[place])
-            found, truth = answer(predictor, np.asarray(image), target)
+            image, target = np.asarray(store.images[place]), _few(store.targets[place])
+            found, truth = answer(predictor, image, target)
             if parts.task.output == "map":
                 name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
                 path = folder / f"{name}_{step:07d}.png"

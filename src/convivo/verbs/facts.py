@@ -1,16 +1,22 @@
 """Inspection + split -> Facts: the fingerprint of the training cases that the rule looks at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from convivo.arrays.preparation import Preparation, prepare
 from convivo.data.inspection import Inspection
 from convivo.data.sample import Case, Events, Sample
-from convivo.data.symmetry import natural_flips
+from convivo.data.survey import decoded_bytes
+from convivo.data.symmetry import coarse_grid, flips_of
 from convivo.verbs.choose import Facts
 
 LOOKED_AT = 240  # training cases read for the flips and the grey values; evenly spread
+LOOKED_BYTES, LEAST = 2 * 2**30, 16  # of them, decoded; and cases that are read however large
+THINNED, THINNED_AXIS = (
+    2**22,
+    64,
+)  # values past which an image is thinned, and what of an axis stays
 
 
 def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
@@ -23,9 +29,9 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
     names = common_channels(
         inspection.cases
     )  # of headers only: a lead some test case lacks is no use
-    some = [inspection.load(case) for case in spread(cases, LOOKED_AT)]
-    counts = _counts(inspection, cases, some)
     spatial_dims = inspection.index.spatial_dims
+    flips, seen = _looked_at(inspection, affordable(cases, LOOKED_AT))
+    counts = _counts(inspection, cases, seen)
     return Facts(
         task=inspection.index.task,
         spatial_dims=spatial_dims,
@@ -40,7 +46,7 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         spacing_unit=first.spacing_unit,
         dtype=first.dtype,
         items=sum(counts) if inspection.index.task == "classify" else len(cases),
-        flips=_flips(some, spatial_dims),
+        flips=flips,
         channel_names=names,
         oriented=first.affine is not None,
     )
@@ -52,17 +58,33 @@ def spread(cases: Sequence[Case], count: int) -> list[Case]:
     return [cases[place] for place in places]
 
 
+def affordable(cases: Sequence[Case], count: int) -> list[Case]:
+    """At most `count` cases, evenly spread, and no more than can be read in a while."""
+    size = sum(decoded_bytes(_header(case)) for case in cases) / max(1, len(cases))
+    return spread(cases, min(count, max(LEAST, int(LOOKED_BYTES / max(1, size)))))
+
+
 def grey_statistics(
-    samples: Sequence[Sample], preparation: Preparation
+    samples: Callable[[], Iterable[Sample]], preparation: Preparation
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel, of values brought to 0..1 by their type."""
+    """Mean and standard deviation per channel, of values brought to 0..1 by their type.
+
+    Args:
+        samples: gives them one by one, and will be asked twice: no two need be in memory.
+    """
     identity = {"normalization": "fixed", "mean": (0.0,), "std": (1.0,), "size": None}
     plain = Preparation.from_dict(preparation.to_dict() | identity)
-    rows = [prepare(s.image, plain, affine=s.affine, spacing=s.spacing)[0] for s in samples]
-    flat = [row.reshape(row.shape[0], -1).astype(np.float64) for row in rows]
-    count = sum(row.shape[1] for row in flat)
-    mean = np.sum([row.sum(1) for row in flat], axis=0) / count
-    variance = np.sum([((row - mean[:, None]) ** 2).sum(1) for row in flat], axis=0) / count
+
+    def flat() -> Iterator[np.ndarray]:
+        for s in samples():
+            row = prepare(s.image, plain, affine=s.affine, spacing=s.spacing)[0]
+            yield row.reshape(row.shape[0], -1).astype(np.float64)
+
+    sums = [(row.shape[1], row.sum(1)) for row in flat()]
+    count = sum(size for size, _ in sums)
+    mean = np.sum([total for _, total in sums], axis=0) / count
+    squares = [((row - mean[:, None]) ** 2).sum(1) for row in flat()]
+    variance = np.sum(squares, axis=0) / count
     return [float(m) for m in mean], [float(max(s, 1e-6)) for s in np.sqrt(variance)]
 
 
@@ -75,28 +97,49 @@ def common_channels(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(shared)
 
 
-def _flips(samples: Sequence[Sample], spatial_dims: int) -> tuple[int, ...]:
-    if spatial_dims == 1:
-        return ()
-    preparation = Preparation(
-        spatial_dims=spatial_dims,
-        channels=samples[0].image.shape[0],
-        orientation="RAS" if samples[0].affine is not None else None,
-    )
-    alike = [s for s in samples if s.image.shape[0] == preparation.channels]
-    images = [prepare(s.image, preparation, affine=s.affine)[0] for s in alike]
-    return natural_flips(images, [s.unit for s in alike], spatial_dims)
+def _looked_at(
+    inspection: Inspection, cases: Sequence[Case]
+) -> tuple[tuple[int, ...], list[np.ndarray]]:
+    """The axes that may be flipped, and the labels of the moments of each case, if it has any.
+
+    Cases are read one by one; of each only a coarse picture is kept.
+    """
+    spatial_dims = inspection.index.spatial_dims
+    preparation, channels = None, 0
+    grids, units, labels = [], [], []
+    for case in cases:
+        sample = inspection.load(case)
+        if isinstance(sample.target, Events):
+            labels.append(sample.target.labels)
+        if preparation is None:
+            channels = sample.image.shape[0]
+            turned = "RAS" if sample.affine is not None else None
+            preparation = Preparation(
+                spatial_dims=spatial_dims, channels=channels, orientation=turned
+            )
+        if spatial_dims > 1 and sample.image.shape[0] == channels:
+            image, _ = prepare(_thinned(sample.image), preparation, affine=sample.affine)
+            grids.append(coarse_grid(image))
+            units.append(sample.unit)
+    return flips_of(grids, units, spatial_dims), labels
+
+
+def _thinned(image: np.ndarray) -> np.ndarray:
+    """Every so-maniest sample of a large image: more than enough to see what is up."""
+    if image.size <= THINNED:
+        return image
+    steps = (max(1, n // THINNED_AXIS) for n in image.shape[1:])
+    return image[(slice(None), *(slice(None, None, step) for step in steps))]
 
 
 def _counts(
-    inspection: Inspection, cases: Sequence[Case], some: Sequence[Sample]
+    inspection: Inspection, cases: Sequence[Case], moments: Sequence[np.ndarray]
 ) -> tuple[int, ...]:
     number = len(inspection.index.classes)
     if inspection.index.task != "classify":
         return (0,) * number
     if inspection.index.events:
-        targets = [s.target for s in some if isinstance(s.target, Events)]
-        labels = np.concatenate([t.labels for t in targets])
+        labels = np.concatenate(moments)
     else:
         labels = np.array([c.target for c in cases if c.target is not None])
     return tuple(int(n) for n in np.bincount(labels[labels >= 0], minlength=number))

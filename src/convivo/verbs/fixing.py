@@ -14,7 +14,7 @@ from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
 from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
-from convivo.verbs.facts import grey_statistics, spread
+from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
@@ -153,9 +153,9 @@ def _preparation(
     if seen.normalization == "fixed" and not (seen.mean and seen.std):
         wanted = frozenset(split.train)
         cases = [case for case in inspection.cases if case.id in wanted]
-        samples = [inspection.load(case) for case in spread(cases, LOOKED_AT)]
+        looked_at = affordable(cases, LOOKED_AT)
         start = Preparation(**(fields | {"normalization": "none"}))
-        mean, std = grey_statistics(samples, start)
+        mean, std = grey_statistics(lambda: map(inspection.load, looked_at), start)
         fields |= {"mean": tuple(mean), "std": tuple(std)}
     return Preparation(**fields)
 

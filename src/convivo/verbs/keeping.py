@@ -5,13 +5,10 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from convivo.arrays.preparation import Preparation, prepared_shape
-from convivo.data import augment, batches, store
+from convivo.data import ahead, augment, batches, store
 from convivo.data.inspection import Inspection
-from convivo.data.sample import Case
 from convivo.geometry import Axes
 from convivo.inference.predictor import Predictor
 from convivo.planning.budget import Setting
@@ -20,7 +17,8 @@ from convivo.planning.rehearsal import rehearse
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
-SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs
+SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs,
+SCORED_AT_ONCE = 2**20  # of so many of them (`tasks.segment.quick_dice`)
 
 
 class Keeping:
@@ -29,7 +27,7 @@ class Keeping:
     Args:
         draft: the plan, as far as it is fixed.
         network: counted with its inputs, never with its values.
-        train, val: ids of the cases that are kept in memory.
+        train, val: ids of the cases that are prepared: kept in memory, or streamed.
     """
 
     def __init__(
@@ -44,24 +42,38 @@ class Keeping:
         self.draft, self.network = draft, network
         preparation = build_preparation(draft)
         cases = {case.id: case for case in inspection.cases}
-        self.parts = [[_shape(cases[i], preparation) for i in part] for part in (train, val)]
+        self.parts = [
+            [store.shape_of(cases[i], preparation) for i in part] for part in (train, val)
+        ]
         headers = [case.header for case in cases.values() if case.header is not None]
         self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
         self.maps = draft["task"] == "segment"
+        entry = draft.get("store") or {}
+        self.half = bool(entry.get("half"))
+        self.packed, self.streamed = entry.get("packed") is not None, bool(entry.get("streamed"))
         self._passes: dict[Axes, int] = {}
 
     @cached_property
     def lasting(self) -> int:
-        """The prepared cases."""
-        return sum(store.cost(part, maps=self.maps) for part in self.parts)
+        """The prepared cases, or what reading them piece by piece takes, and batches that wait."""
+        if not self.streamed:
+            classes = len(self.draft["task_fields"]["classes"])
+            told = {"maps": self.maps, "half": self.half, "classes": classes}
+            return sum(store.cost(part, **told) for part in self.parts)
+        size, channels = self.draft["sampling"]["size"], self.draft["network"]["in_channels"]
+        waiting = batches.cost(self.draft["batch"], channels, size, maps=self.maps)
+        cases = [shape for part in self.parts for shape in part]
+        reading = store.streaming_cost(cases, size, maps=self.maps, half=self.half)
+        return reading + ahead.BATCHES * waiting
 
     def between(self, setting: Setting) -> int:
         """The most of what reading, drawing a batch and validating need beside the weights."""
         return max(self._reading(), self._drawing(setting), self._validating(setting))
 
     def _reading(self) -> int:
-        building = max(store.building_cost(part) for part in self.parts)
-        return building + READERS * COPIES * 4 * self.largest_file
+        cases = [shape for part in self.parts for shape in part]
+        packing = store.packing_cost(cases, maps=self.maps, half=self.half) if self.packed else 0
+        return packing + READERS * COPIES * 4 * self.largest_file
 
     def _drawing(self, setting: Setting) -> int:
         channels, items = self.draft["network"]["in_channels"], self._items(setting)
@@ -77,7 +89,8 @@ class Keeping:
     def _validating(self, setting: Setting) -> int:
         shape = max(self.parts[1] or self.parts[0], key=prod)
         predictor = self._predictor(setting)
-        kept = 4 * prod(shape) + SCORING * prod(shape[1:]) if self.maps else 0
+        scored = prod(shape[1:]) + SCORING * min(prod(shape[1:]), SCORED_AT_ONCE)
+        kept = 4 * prod(shape) + scored if self.maps else 0
         if predictor.sampling != "patch":
             return kept + predictor.batch * self._pass(predictor, setting.patch)
         tile = predictor.tile_for(shape[1:])
@@ -105,11 +118,3 @@ def predicted_at_once(draft: Mapping[str, Any], setting: Setting) -> int:
     """Items of a forward pass of the validation: no more than fit while training."""
     wish = int(draft["sampling"]["batch"])
     return min(wish, setting.batch) if setting.accumulate > 1 else wish
-
-
-def _shape(case: Case, preparation: Preparation) -> tuple[int, ...]:
-    header = case.header
-    if header is None:
-        raise TypeError("an inspected case has its header")
-    affine = None if header.affine is None else np.asarray(header.affine)
-    return prepared_shape(header.shape, preparation, affine=affine, spacing=header.spacing)

@@ -1,23 +1,26 @@
-"""The live parts of a training: data in memory, batches, network, optimizer, validation."""
+"""The live parts of a training: prepared data, batches, network, optimizer, validation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from convivo.data.ahead import Ahead
 from convivo.data.augment import Augmentation, apply, draw
-from convivo.data.batches import Batches
+from convivo.data.batches import Batch, Batches
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
-from convivo.data.store import Store, build_store
+from convivo.data.store import Store
 from convivo.evaluation.answers import validation_answers
 from convivo.progress import Progress
 from convivo.tasks.task import Task
 from convivo.training.state import Counters, State
 from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task, margin_of
+from convivo.verbs.storing import open_parts
 
 AUGMENT = 3  # stream of randomness, apart from those of data.batches
 
@@ -37,7 +40,7 @@ class Parts:
 
     def tensors(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The augmented batch of a step, on the device; a function of (seed, step)."""
-        batch = self.batches(step)
+        batch = self.drawn(step)
         images = torch.from_numpy(batch.images).to(self.device)
         targets = torch.from_numpy(batch.targets).to(self.device)
         if self.augmentation is None:
@@ -49,11 +52,15 @@ class Parts:
         images, changed = apply(images, maps, drawn)
         return images, targets if changed is None else changed
 
+    @cached_property
+    def drawn(self) -> Callable[[int], Batch]:
+        """`batches`; read one step ahead where reading takes time."""
+        return Ahead(self.batches) if self.batches.store.streamed else self.batches
+
     @property
     def stored(self) -> int:
-        """Bytes of the prepared images, which stay as long as the parts do."""
-        stores = (self.batches.store, self.validation)
-        return sum(image.nbytes for store in stores for image in store.images)
+        """Bytes of the prepared images that stay in memory as long as the parts do."""
+        return self.batches.store.held + self.validation.held
 
     def validate(self, network: nn.Module, store: Store | None = None) -> dict[str, Any]:
         """The task's score on the validation cases (or on those of `store`)."""
@@ -84,18 +91,15 @@ def build_parts(
     split: Split,
     *,
     device: torch.device,
+    place: str | None = None,
     progress: Callable[[str, int], Progress],
 ) -> Parts:
-    """Read and prepare the training and validation cases, and put a fresh state beside them."""
+    """Read and prepare the training and validation cases, and put a fresh state beside them.
+
+    place: the folder for packed data, where the user named one.
+    """
     preparation = build_preparation(plan)
-    cases = {case.id: case for case in inspection.cases}
-    stores = []
-    for part in (split.train, split.val):
-        bar = progress("reading", len(part))
-        stores.append(
-            build_store(lambda i: inspection.load(cases[i]), part, preparation, tick=bar.update)
-        )
-        bar.close()
+    stores = open_parts(plan, inspection, split, place, progress)
     network = network.to(device)
     seen = plan["sampling"]
     batches = Batches(

@@ -27,6 +27,8 @@ from convivo.verbs.fixing import counted, draft_plan, traced_optimizer
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.memory_words import memory_words
 from convivo.verbs.settings import NetSettings, Settings
+from convivo.verbs.storing import reason as storing_reason
+from convivo.verbs.storing import store_entry
 from convivo.verbs.within import (
     Ask,
     Limits,
@@ -209,8 +211,17 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
     facts = facts_of(inspection, split.train)
     chosen, reasons = choose(facts, wish)
     threads = torch.get_num_threads()
-    draft, network = draft_plan(inspection, split, facts, chosen, reasons=reasons, threads=threads)
-    keeping = Keeping(draft, network, inspection, train=split.train, val=split.val)
+
+    def drawn_up(chosen: Settings) -> tuple[dict[str, Any], nn.Module, Keeping]:
+        draft, network = draft_plan(
+            inspection, split, facts, chosen, reasons=reasons, threads=threads
+        )
+        wished = wish.data.store is not None
+        draft |= store_entry(draft, inspection, split, limits.ram, wished=wished)
+        keeping = Keeping(draft, network, inspection, train=split.train, val=split.val)
+        return draft, network, keeping
+
+    draft, network, keeping = drawn_up(chosen)
     counting["optimizer"] = _optimizer(counting["optimizer"], traced_optimizer(draft["train"]))
     ask = ask_for(
         facts, draft, wish, keeping,
@@ -221,11 +232,8 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
     shape = (draft["network"]["in_channels"], *(chosen.input.size or ()))
     seen, answer = fitted(network, shape, ask, limits)
     if (seen.batch, seen.patch) != (draft["batch"], shape[1:]):
-        chosen = with_setting(chosen, seen)
-        draft, network = draft_plan(
-            inspection, split, facts, chosen, reasons=reasons, threads=threads
-        )
-        keeping = Keeping(draft, network, inspection, train=split.train, val=split.val)
+        draft, network, keeping = drawn_up(with_setting(chosen, seen))
+    draft["reasons"] += storing_reason(draft["store"])
     more = {name: value for name, value in counting.items() if name != "precision"}
     return Plan(draft | counted(draft, network, seen, keeping, **more) | answer)
 

@@ -22,7 +22,10 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """Where the data is and how it is to be read."""
+    """Where the data is and how it is to be read.
+
+    store: the folder for packed data; None packs only what is too much for memory.
+    """
 
     path: str = ""
     layout: str | None = None
@@ -31,6 +34,7 @@ class DataSettings(_Section):
     labels: str | None = None
     positive: str | None = None
     accept: list[str] = []
+    store: str | None = None
 
 
 class NetSettings(BaseModel):

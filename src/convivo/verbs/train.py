@@ -63,6 +63,7 @@ def train(
     subject: str | None = None,
     labels: str | None = None,
     positive: str | None = None,
+    store: str | Path | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train on a folder of data and measure the result on held-out units.
@@ -79,6 +80,8 @@ def train(
         plan: a plan.json (or the plan of an earlier run) to repeat exactly, with its solution.
         init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
         accept: codes of `error` problems to train in spite of.
+        store: folder for packed data, to be found again by later runs. Without it only what is too
+            much for memory is packed, into the user's cache.
     Raises:
         DataError: the data has errors. PlanError: the budget holds no step; it says the least that
             would. UsageError: a bad option. ReadError: nothing to read. Interrupted: stopped by a
@@ -111,7 +114,7 @@ def _train(folder: Folder, given: dict[str, Any], budget: Budget) -> Run:
     wish = saved_settings(folder) if again else settings_of(given)
     inspection = _inspect(given["data"], wish, quiet)
     if again:
-        parts, split = parts_again(folder, inspection, own, device, quiet)
+        parts, split = parts_again(folder, inspection, own, device, quiet, wish.data.store)
     else:
         parts, split, resolved = fix_parts(
             inspection, wish, budget, own=own, given=given["plan"], device=device, quiet=quiet

@@ -18,6 +18,8 @@ def settings_of(given: dict[str, Any]) -> Settings:
     data = given["data"]
     facts = {k: given[k] for k in ("layout", "task", "subject", "labels", "positive") if given[k]}
     where = {"path": str(Path(data).resolve())} if isinstance(data, str | Path) else {}
+    if given.get("store") is not None:
+        where["store"] = str(Path(given["store"]).resolve())
     accept = {"accept": list(given["accept"])} if given["accept"] else {}
     name = {"name": given["net"]} if isinstance(given["net"], str) else {}
     if given.get("init") is not None:  # a Run has a path, a path has none

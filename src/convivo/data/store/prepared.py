@@ -1,0 +1,44 @@
+"""One case through the preparation: Sample -> image and target on the prepared grid."""
+
+import numpy as np
+
+from convivo.arrays.preparation import (
+    Placement,
+    Preparation,
+    prepare,
+    prepare_labels,
+    prepare_positions,
+)
+from convivo.data.sample import Events, Sample
+
+Prepared = tuple[np.ndarray, Placement, int | np.ndarray | Events | None]
+
+
+def prepared_target(
+    sample: Sample, placement: Placement, preparation: Preparation
+) -> int | np.ndarray | Events | None:
+    """The sample's target on the prepared grid; moments move with the sampling rate."""
+    if isinstance(sample.target, Events):
+        positions = prepare_positions(sample.target.positions, placement)
+        return Events(
+            positions=positions,
+            labels=sample.target.labels,
+            stored=sample.target.positions,
+        )
+    if isinstance(sample.target, np.ndarray) and sample.target.ndim == preparation.spatial_dims:
+        labels = prepare_labels(sample.target, placement)
+        return labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.int16)
+    # A NumPy integer is a class index too, for `Batches` as for the metrics.
+    return int(sample.target) if isinstance(sample.target, np.integer) else sample.target
+
+
+def prepare_sample(sample: Sample, preparation: Preparation) -> Prepared:
+    """One case through the preparation, image and target alike."""
+    image, placement = prepare(
+        sample.image,
+        preparation,
+        affine=sample.affine,
+        spacing=sample.spacing,
+        channel_names=sample.channel_names,
+    )
+    return image, placement, prepared_target(sample, placement, preparation)
