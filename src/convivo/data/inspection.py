@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convivo.data import leaks
+from convivo.data.audit import NO_AUDIT, Audit, audit
 from convivo.data.classes import Counts, case_counts, class_rows, completed, pixel_counts
 from convivo.data.findings import (
     class_findings,
@@ -50,6 +51,7 @@ class Inspection:
     case_counts: case id -> what it adds to each class's count. pixel_counts: case id -> positions
     per class of its label map. excluded: ids left out, the reasons are among the problems.
     sampled: how many images were read where not all were, else None.
+    audit: the hunt for images that are there twice.
     """
 
     index: Index
@@ -67,6 +69,7 @@ class Inspection:
     unlabelled: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     sampled: int | None = None
+    audit: Audit = NO_AUDIT
 
     @property
     def has_errors(self) -> bool:
@@ -102,6 +105,7 @@ class Inspection:
             "excluded": list(self.excluded),
             "unlabelled": len(self.unlabelled),
             "sampled": self.sampled,
+            "audit": self.audit.document(),
         }
 
 
@@ -155,11 +159,12 @@ def inspect_data(
     usable = [case for case in cases if case.id not in gone]
     if not index.classes:  # not one label map could be read
         _require_some(index, usable, problems)
-    units, leaking = _units(index, usable, pixels, subject)
+    units, leaking, audited = _units(index, usable, pixels, subject, progress)
     problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
+        audited=audited,
     )  # fmt: skip
 
 
@@ -197,22 +202,28 @@ def _graded(index: Index, problems: Sequence[Problem]) -> list[Problem]:
 
 
 def _units(
-    index: Index, cases: Sequence[Case], pixels: Mapping[str, Pixels], subject: str | None
-) -> tuple[Units, list[Problem]]:
-    """The units, cases with equal images in one, and what speaks against them."""
+    index: Index,
+    cases: Sequence[Case],
+    pixels: Mapping[str, Pixels],
+    subject: str | None,
+    progress: Progress | None,
+) -> tuple[Units, list[Problem], Audit]:
+    """The units, cases that show the same in one, what speaks against them, and the audit."""
     found = find_units(index, cases, subject)
     if found.unit == "subject" and found.count == 1:
         name = next(iter(found.of.values()))
         found = sections(found.of, f"{name}, by {found.source}")
     elif found.unit == "case" and _one_stack(index, cases, pixels):
         found = sections(found.of, "file names numbered through, neighbours alike: one stack")
-    equal = leaks.equal_images(cases, pixels)
+    audited = audit(cases, pixels, stacked=found.unit == "section", progress=progress)
+    by_id = {case.id: case for case in cases}
+    together = [(by_id[link.first], by_id[link.second]) for link in audited.links]
     problems = [
-        *leaks.duplicates(equal, found),
+        *leaks.duplicates(audited.links, cases, found, index.spatial_dims),
         *leaks.shared_subjects(cases, found),
         *leaks.unknown_subjects(found),
     ]
-    return leaks.joined(found, equal), problems
+    return leaks.joined(found, together), problems, audited
 
 
 def _one_stack(index: Index, cases: Sequence[Case], pixels: Mapping[str, Pixels]) -> bool:
@@ -232,6 +243,7 @@ def _inspection(
     areas: Counts,
     positive: str | None,
     sampled: int | None,
+    audited: Audit,
 ) -> Inspection:
     kept = {case.id for case in usable}
     gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
@@ -252,4 +264,5 @@ def _inspection(
         unlabelled=index.unlabelled,
         excluded=tuple(sorted(gone)),
         sampled=sampled,
+        audit=audited,
     )

@@ -5,49 +5,65 @@ Also puts equal images into one unit, so that our own split cannot part them.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from convivo.data.audit import Link
 from convivo.data.problems import WHOLE, problem
 from convivo.data.sample import Case, Problem
-from convivo.data.survey import Pixels
 from convivo.data.units import Units, natural
 
+GRAVITY = ("duplicate-across-splits", "duplicate-across-subjects", "duplicate")
 
-def equal_images(cases: Sequence[Case], pixels: Mapping[str, Pixels]) -> list[list[Case]]:
-    """Groups of cases whose images hold the same values, in natural order of the ids.
 
-    Images of one value throughout are left to `constant-image`: two of them say nothing.
+def duplicates(
+    links: Iterable[Link], cases: Sequence[Case], units: Units, spatial_dims: int
+) -> list[Problem]:
+    """One problem per case that shows what an earlier one does: its gravest, then likest, link.
+
+    Across given splits, across subjects, or plain.
     """
-    groups: dict[bytes, list[Case]] = {}
-    for case in cases:
-        seen = pixels.get(case.id)
-        if seen and seen.digest and not seen.constant:
-            groups.setdefault(seen.digest, []).append(case)
-    same = (sorted(group, key=_place) for group in groups.values() if len(group) > 1)
-    return sorted(same, key=lambda group: _place(group[0]))
+    by_id = {case.id: case for case in cases}
+    thing = ("signal", "image", "volume")[spatial_dims - 1]
+    worst: dict[str, tuple[tuple, Link]] = {}
+    for link in links:
+        rank = (-GRAVITY.index(_code(link, by_id, units)), link.similarity)
+        if link.second not in worst or rank > worst[link.second][0]:
+            worst[link.second] = (rank, link)
+    found = sorted((link for _, link in worst.values()), key=lambda link: natural(link.second))
+    return [_duplicate(link, by_id, units, thing) for link in found]
 
 
-def duplicates(groups: Iterable[Sequence[Case]], units: Units) -> list[Problem]:
-    """One problem per repeated image: across given splits, across subjects, or plain."""
-    found = []
-    for first, *rest in groups:
-        for case in rest:
-            found.append(_duplicate(first, case, units))
-    return found
+def _code(link: Link, by_id: Mapping[str, Case], units: Units) -> str:
+    first, second = by_id[link.first], by_id[link.second]
+    if first.split and second.split and first.split != second.split:
+        return "duplicate-across-splits"
+    apart = units.unit == "subject" and units.of[first.id] != units.of[second.id]
+    return "duplicate-across-subjects" if apart else "duplicate"
 
 
-def _duplicate(first: Case, case: Case, units: Units) -> Problem:
-    message = f"holds the same values as {first.id}"
+def _duplicate(link: Link, by_id: Mapping[str, Case], units: Units, thing: str) -> Problem:
+    first, case = by_id[link.first], by_id[link.second]
+    message = _message(link, thing)
     if case.target != first.target:
         message += ", under another label"
-    remedy = "Remove one of the two"
-    if first.split and case.split and first.split != case.split:
+    remedy, code = "Remove one of the two", _code(link, by_id, units)
+    if code == "duplicate-across-splits":
         message += f"; one is in {first.split}, the other in {case.split}"
-        return problem("duplicate-across-splits", case.id, message, f"{remedy} from its split")
-    one, other = units.of[first.id], units.of[case.id]
-    if units.unit == "subject" and one != other:
-        message += f"; one is of subject {one}, the other of {other}"
+        return problem(code, case.id, message, f"{remedy} from its split")
+    if code == "duplicate-across-subjects":
+        message += f"; one is of subject {units.of[first.id]}, the other of {units.of[case.id]}"
         remedy += ", or correct the subject; until then the two are kept in one unit"
-        return problem("duplicate-across-subjects", case.id, message, remedy)
-    return problem("duplicate", case.id, message, f"{remedy}; until then they are kept together")
+        return problem(code, case.id, message, remedy)
+    return problem(code, case.id, message, f"{remedy}; until then they are kept together")
+
+
+def _message(link: Link, thing: str) -> str:
+    if link.kind == "equal":
+        return f"holds the same values as {link.first}"
+    details = f"similarity {link.similarity:.4f}"
+    if link.kind == "overlap":
+        return f"overlaps {link.first} ({link.how}, {details})"
+    if link.how:
+        details = f"{link.how}, {details}"
+    return f"shows the same {thing} as {link.first} ({details})"
 
 
 def shared_subjects(cases: Sequence[Case], units: Units) -> list[Problem]:

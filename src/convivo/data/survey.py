@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from convivo.arrays.landmarks import Landmarks, landmarks
+from convivo.arrays.thumbnails import thumbnail
 from convivo.data.loading import label_map
 from convivo.data.problems import problem
 from convivo.data.readers import label_header, read, read_header
@@ -36,13 +38,16 @@ Found = TypeVar("Found")
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
     """What is kept of an image: digest of shape, type and values; numbers that are not finite;
-    whether every channel is one value; a thumbnail (h, w) where one was asked for."""
+    whether every channel is one value; a thumbnail (h, w) where one was asked for; what its near
+    duplicates, and recordings that overlap it, are known by."""
 
     digest: bytes = b""
     size: int = 0
     not_finite: int = 0
     constant: bool = False
     thumbnail: np.ndarray | None = None
+    fingerprint: np.ndarray | None = None
+    landmarks: Landmarks | None = None
     problem: Problem | None = None
 
 
@@ -99,7 +104,7 @@ def read_pixels(
     chosen = affordable(cases)
 
     def look(case: Case) -> Pixels:
-        return _pixels(case, thumbnail=thumbnails)
+        return _pixels(case, small_too=thumbnails)
 
     contained = any(case.index is not None for case in chosen)
     found = _each(look, chosen, "images", progress, contained=contained)
@@ -188,18 +193,22 @@ def count_values(labels: np.ndarray) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _pixels(case: Case, *, thumbnail: bool) -> Pixels:
+def _pixels(case: Case, *, small_too: bool) -> Pixels:
     try:
         arrays = [read(path, case.index).array for path in case.image]
     except ReadError as error:
         return Pixels(problem=damaged(case.id, error))
-    small = shrink(arrays[0]) if thumbnail and arrays[0].ndim == 3 else None
+    alike = len({array.shape[1:] for array in arrays}) == 1
+    together = np.concatenate(arrays) if alike and len(arrays) > 1 else arrays[0]
+    small = shrink(arrays[0]) if small_too and arrays[0].ndim == 3 else None
     return Pixels(
         digest=_digest(arrays),
         size=sum(array.size for array in arrays),
         not_finite=sum(_not_finite(array) for array in arrays),
         constant=all(_constant(array) for array in arrays),
         thumbnail=small,
+        fingerprint=thumbnail(together),
+        landmarks=landmarks(together) if together.ndim == 2 else None,
     )
 
 

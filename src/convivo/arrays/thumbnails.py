@@ -1,0 +1,72 @@
+"""A small picture of an image, whatever its size, type and brightness: what duplicates share.
+
+About a kilobyte an item, so that a hundred thousand images are compared without being kept.
+Letters: C channels, *S spatial axes, m samples a side.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+SIDES = (1024, 32, 16)  # samples a side of a signal, an image, a volume
+CLIP = 8.0  # standard deviations; a hot pixel shall not flatten everything else
+LEVELS = 127  # of int8
+AT_ONCE = 2**22  # values converted at a time, so that a large volume needs little memory beside it
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray | None:
+    """(C, *S) -> (m, ...) int8 about its mean, as steep as fits; None where nothing shows.
+
+    Every axis becomes m samples long (means of neighbourhoods, or in between), so that size and
+    aspect do not matter; gain and offset do not either. Several channels are added up: bytes
+    (colours) as they are, anything else each by its own spread.
+
+    Example:
+        >>> ramp = np.arange(40.0).reshape(1, 40)
+        >>> bool((thumbnail(ramp) == thumbnail(7 * ramp - 3)).all()), thumbnail(0 * ramp) is None
+        (True, True)
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        small = np.stack([_reduced(channel) for channel in image])
+        small -= small.reshape(len(small), -1).mean(axis=1).reshape(-1, *[1] * (small.ndim - 1))
+        spread = np.sqrt(np.square(small).reshape(len(small), -1).mean(axis=1))
+    if not np.isfinite(spread).all():
+        return None
+    if len(small) > 1 and image.dtype != np.uint8:
+        kept = spread > 1e-6 * max(float(spread.max()), 1e-30)
+        small = small[kept] / spread[kept].reshape(-1, *[1] * (small.ndim - 1))
+    one = small.sum(axis=0)
+    deviation = float(one.std())
+    if deviation <= 1e-6 * float(np.abs(image).max()):
+        return None
+    one = np.clip(one, -CLIP * deviation, CLIP * deviation)
+    return np.rint(one * (LEVELS / np.abs(one).max())).astype(np.int8)
+
+
+def _reduced(channel: np.ndarray) -> np.ndarray:
+    """(*S) -> (m, ...) float32, slab by slab along the first axis."""
+    side = SIDES[channel.ndim - 1]
+    rows = max(1, AT_ONCE // max(1, channel[0].size)) if channel.ndim > 1 else len(channel)
+    slabs = []
+    for start in range(0, len(channel), rows):
+        slab = channel[start : start + rows].astype(np.float32)
+        for axis in range(channel.ndim - 1, 0, -1):
+            slab = _along(slab, axis, side)
+        slabs.append(slab)
+    return _along(np.concatenate(slabs), 0, side)
+
+
+def _along(array: np.ndarray, axis: int, side: int) -> np.ndarray:
+    weights = _weights(array.shape[axis], side)
+    if axis == 0:
+        return (weights @ array.reshape(len(array), -1)).reshape(side, *array.shape[1:])
+    return np.moveaxis(np.moveaxis(array, axis, -1) @ weights.T, -1, axis)
+
+
+@lru_cache(maxsize=64)
+def _weights(size: int, side: int) -> np.ndarray:
+    """(m, size) tents as wide as the step, at least one sample; rows add up to one."""
+    places = (np.arange(side) + 0.5) * size / side - 0.5
+    width = max(size / side, 1.0)
+    weights = np.maximum(0.0, 1.0 - np.abs((np.arange(size) - places[:, None]) / width))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
