@@ -26,6 +26,7 @@ from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
 from convivo.data.survey import Pixels, Progress, read_headers, read_maps, read_pixels
 from convivo.data.units import Unit, Units, find_units, sections
+from convivo.data.unlabelled import no_labels, opened, require_labels
 from convivo.errors import ReadError, UsageError
 
 TASKS = ("classify", "segment")
@@ -49,7 +50,8 @@ class Inspection:
     class_counts: rows of name, count (cases, or beats) and, for segmentation, pixels.
     case_counts: case id -> what it adds to each class's count. pixel_counts: case id -> positions
     per class of its label map. excluded: ids left out, the reasons are among the problems.
-    sampled: how many images were read where not all were, else None.
+    sampled: how many images were read where not all were, else None. labelled: False where the
+    cases have no labels and are for prediction only.
     """
 
     index: Index
@@ -67,6 +69,7 @@ class Inspection:
     unlabelled: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     sampled: int | None = None
+    labelled: bool = True
 
     @property
     def has_errors(self) -> bool:
@@ -78,6 +81,10 @@ class Inspection:
         """What must be said of intervals, where the unit is not the subject."""
         return NOTES[self.unit]
 
+    def require_labels(self) -> None:
+        """Refuse what needs labels. Raises ReadError: the data hold none."""
+        require_labels(self.labelled, self.index, len(self.cases))
+
     def load(self, case: Case) -> Sample:
         """Read one case, `unit` set. Raises what `loading.load` raises."""
         return replace(load(case, self.index), unit=self.units.get(case.id, case.id))
@@ -88,7 +95,7 @@ class Inspection:
             "schema": 1,
             "path": str(self.index.root),
             "layout": self.index.layout,
-            "task": self.index.task,
+            "task": self.index.task if self.labelled else None,
             "spatial_dims": self.index.spatial_dims,
             "cases": len(self.cases),
             "unit": self.unit,
@@ -118,6 +125,7 @@ def inspect_data(
     subject: str | None = None,
     labels: str | None = None,
     positive: str | None = None,
+    unlabelled: bool = False,
     progress: Progress | None = None,
 ) -> Inspection:
     """Read headers, label maps and as many pixels as is quick, and say what is there.
@@ -130,13 +138,17 @@ def inspect_data(
         task: insist on "classify" or "segment". layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        unlabelled: look at data without any label too; they are an error otherwise.
         progress: called with what is done, how many are done and how many there are.
     Raises:
-        ReadError: nothing there, no known layout, no case that can be read.
+        ReadError: nothing there, no known layout, no case that can be read, or none with a label.
         UsageError: an option that does not fit the data.
     """
     index = detect(Path(path), layout)
-    _check_task(index, task)
+    labelled = bool(index.cases) or not index.unlabelled
+    require_labels(labelled or unlabelled, index, len(index.unlabelled))
+    index = index if labelled else opened(index)
+    _check_task(index, task, labelled)
     _require_some(index, index.cases, index.problems)
     cases, problems = read_headers(index.cases, progress)
     _require_some(index, cases, problems)
@@ -153,25 +165,29 @@ def inspect_data(
     problems = _graded(index, [*index.problems, *problems, *unread])
     gone = left_out(problems)
     usable = [case for case in cases if case.id not in gone]
-    if not index.classes:  # not one label map could be read
+    if labelled and not index.classes:  # not one label map could be read
         _require_some(index, usable, problems)
-    units, leaking = _units(index, usable, pixels, subject)
-    problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
+    of_usable = _units if labelled else _units_as_found
+    units, leaking = of_usable(index, usable, pixels, subject)
+    problems += [*header_findings(usable), *leaking]
+    problems += class_findings(index, usable, counts) if labelled else [no_labels(len(usable))]
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
+        labelled=labelled,
     )  # fmt: skip
 
 
-def _check_task(index: Index, task: str | None) -> None:
-    if task is None or task == index.task:
+def _check_task(index: Index, task: str | None, labelled: bool) -> None:
+    if task is None or (task == index.task and labelled):
         return
     if task not in TASKS:
         known = f"Known: {', '.join(TASKS)}"
         raise UsageError("--task", "a task that can be trained", repr(task), known)
     remedy = "Leave --task out, or add label maps (segment) or class folders (classify)"
     rule = f"the data have labels to {task}"
-    raise UsageError("--task", rule, f"labels to {index.task} ({index.layout})", remedy)
+    got = f"labels to {index.task}" if labelled else "no labels"
+    raise UsageError("--task", rule, f"{got} ({index.layout})", remedy)
 
 
 def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:
@@ -184,16 +200,22 @@ def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Proble
         if len(problems) > 1:
             got += f" (and {len(problems) - 1} more problems)"
         raise ReadError(index.root, "at least one case can be read", got, first.remedy)
-    got = f"{len(index.unlabelled)} files without labels (layout {index.layout}, "
-    got += f"{index.spatial_dims} spatial axes)"
-    remedy = "Put images in a folder per class, or masks beside them; predict takes files as is"
-    raise ReadError(index.root, "the data hold a labelled case", got, remedy)
+    require_labels(False, index, 0)
 
 
 def _graded(index: Index, problems: Sequence[Problem]) -> list[Problem]:
     listed = {case.id for case in index.cases}
     unlisted = {p.path for p in index.problems if p.code in ("unreadable", "truncated")}
     return list(of_many(problems, len(listed | unlisted)))
+
+
+def _units_as_found(
+    index: Index, cases: Sequence[Case], pixels: Mapping[str, Pixels], subject: str | None
+) -> tuple[Units, list[Problem]]:
+    """The same without what matters to a split only: for cases that nothing is learnt from."""
+    found = find_units(index, cases, subject)
+    equal = leaks.equal_images(cases, pixels)
+    return found, list(leaks.duplicates(equal, found))
 
 
 def _units(
@@ -232,6 +254,7 @@ def _inspection(
     areas: Counts,
     positive: str | None,
     sampled: int | None,
+    labelled: bool,
 ) -> Inspection:
     kept = {case.id for case in usable}
     gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
@@ -252,4 +275,5 @@ def _inspection(
         unlabelled=index.unlabelled,
         excluded=tuple(sorted(gone)),
         sampled=sampled,
+        labelled=labelled,
     )

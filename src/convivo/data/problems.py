@@ -23,6 +23,7 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "mixed-dimensions": "error",  # images and volumes in one set
         "unreadable": "warning",
         "truncated": "warning",
+        "no-labels": "warning",  # of any case: data for prediction
         "missing-label": "warning",
         "missing-image": "warning",
         "duplicate": "warning",

@@ -5,16 +5,19 @@ Headers first, then label maps, then the pixels that can be afforded. A damaged 
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from convivo.data import sandbox
 from convivo.data.loading import label_map
 from convivo.data.problems import problem
-from convivo.data.readers import label_header, read, read_header
+from convivo.data.readers import NATIVE_HEADERS, format_of, label_header, read, read_header
 from convivo.data.readers.failures import TRUNCATION
 from convivo.data.sample import Case, Header, Problem
 from convivo.errors import ReadError, ShapeError
@@ -23,6 +26,11 @@ ALL_BYTES = 512 * 2**20  # decoded pixels that are read whole, however many case
 ALL_CASES = 2_000  # so many are read whole ...
 ALL_CASES_BYTES = 16 * 2**30  # ... unless they are huge
 SAMPLED = 512  # cases read of a larger set, spread evenly
+GUARDED = frozenset(
+    ("images", "tiff", "nifti", "dicom", "itk", "minc", "hdf5", "zarr", "matlab", "brainvision")
+)
+"""Formats with decoders of others, or compressed: read in child processes, within limits."""
+FEW = 32  # items that one child process reads alone
 CHUNK = 64  # cases per task of the thread pool: tiny cases would drown in its bookkeeping
 COUNTED_AT_ONCE = 2**22  # label values, so that counting needs little memory beside the map
 THUMBNAIL = 64  # pixels a side
@@ -72,7 +80,10 @@ def read_headers(
     """
     open_ones = [case for case in cases if case.header is None]
     contained = any(case.index is not None for case in open_ones)
-    looked = _each(_header, open_ones, "headers", progress, contained=contained)
+    guard = guard_of(open_ones, NATIVE_HEADERS)
+    looked = _each(
+        _header, open_ones, "headers", progress, contained=contained, guard=guard, lost=_lost
+    )
     found = {case.id: one for case, one in zip(open_ones, looked, strict=True)}
     ready, problems = [], []
     for case in cases:
@@ -88,7 +99,10 @@ def read_maps(cases: Sequence[Case], progress: Progress | None = None) -> dict[s
     """Every label map of a segmentation, by case id."""
     labelled = [(case, case.label) for case in cases if case.label is not None]
     contained = any(case.label_index is not None for case, _ in labelled)
-    found = _each(_label_map, labelled, "label maps", progress, contained=contained)
+    found = _each(
+        _label_map, labelled, "label maps", progress, contained=contained,
+        guard=guard_of([case for case, _ in labelled], GUARDED), lost=_lost_map,
+    )  # fmt: skip
     return {case.id: one for (case, _), one in zip(labelled, found, strict=True)}
 
 
@@ -97,12 +111,12 @@ def read_pixels(
 ) -> dict[str, Pixels]:
     """What the images hold, by case id; of a large set, of an evenly spread sample."""
     chosen = affordable(cases)
-
-    def look(case: Case) -> Pixels:
-        return _pixels(case, thumbnail=thumbnails)
-
+    look = partial(_pixels, thumbnail=thumbnails)
     contained = any(case.index is not None for case in chosen)
-    found = _each(look, chosen, "images", progress, contained=contained)
+    guard = guard_of(chosen, GUARDED)
+    found = _each(
+        look, chosen, "images", progress, contained=contained, guard=guard, lost=_lost_pixels
+    )
     return {case.id: one for case, one in zip(chosen, found, strict=True)}
 
 
@@ -124,28 +138,78 @@ def decoded_bytes(header: Header) -> int:
     return int(np.prod(header.shape, dtype=np.int64)) * header.channels * itemsize
 
 
+def guard_of(cases: Sequence[Case], formats: frozenset[str]) -> bool:
+    """Whether one of the cases has a file of these formats, which child processes must read."""
+    paths = (path for case in cases for path in (*case.image, case.label or ""))
+    return sandbox.possible() and any(format_of(path) in formats for path in paths)
+
+
 def _each(
     work: Callable[[Item], Found],
     items: Sequence[Item],
     what: str,
     progress: Progress | None,
     *,
-    contained: bool = False,
+    contained: bool,
+    guard: bool,
+    lost: Callable[[Item, str], Found],
 ) -> list[Found]:
     """`work` on every item, results in order; files in parallel, items of a container in turn.
 
     A container is one stream: read out of order, a compressed one starts anew for every item.
+
+    Args:
+        guard: in child processes; `lost` stands for an item that kills its own.
     """
     size = max(1, min(CHUNK, len(items) // 16))
+    if contained:
+        size = max(1, len(items))
     chunks = [items[i : i + size] for i in range(0, len(items), size)]
     found: list[Found] = []
     threads = 1 if contained else min(8, os.cpu_count() or 1)
+    if guard and len(items) < FEW:  # a second process would start while the first is done
+        threads = 1
+
+    def each(chunk: Sequence[Item]) -> Iterator[Found]:
+        if guard:
+            return sandbox.guarded(work, chunk, bytes_of=_bytes_of, lost=lost)
+        return map(work, chunk)
+
+    if threads == 1:
+        for one in each(items):
+            found.append(one)
+            if progress:
+                progress(what, len(found), len(items))
+        return found
     with ThreadPoolExecutor(threads) as pool:
-        for part in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+        for part in pool.map(lambda chunk: list(each(chunk)), chunks):
             found += part
             if progress:
                 progress(what, len(found), len(items))
     return found
+
+
+def _bytes_of(item: object) -> int:
+    """What there is to read of a case (and its label map): its files, or its decoded values."""
+    case = item[0] if isinstance(item, tuple) else item
+    assert isinstance(case, Case)
+    files = [Path(path) for path in (*case.image, case.label) if path]
+    stored = sum(file.stat().st_size for file in files if file.is_file())
+    return max(stored, decoded_bytes(case.header) if case.header else 0)
+
+
+def _lost(case: Case, why: str) -> Problem:
+    message = f"reading it ended the process that read it ({why})"
+    remedy = "Replace the file or leave it out; until then the case is left out"
+    return problem("unreadable", case.id, message, remedy)
+
+
+def _lost_pixels(case: Case, why: str) -> Pixels:
+    return Pixels(problem=_lost(case, why))
+
+
+def _lost_map(of_case: tuple[Case, str], why: str) -> LabelMap:
+    return LabelMap(problem=_lost(of_case[0], why))
 
 
 def _header(case: Case) -> Header | Problem:

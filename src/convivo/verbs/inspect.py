@@ -28,7 +28,8 @@ class Inspected(Inspection):
         """What it is, its classes, units, sizes and problems, and what to do next."""
         console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
         console.print(_facts(self))
-        console.print(_classes(self))
+        if self.labelled:
+            console.print(_classes(self))
         for line in _problems(self):
             console.print(Text(line), soft_wrap=True)
         console.print(Text(_next(self)), soft_wrap=True)
@@ -55,7 +56,7 @@ def inspect(
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
         quiet: no progress on stderr.
     Raises:
-        ReadError: nothing there, no known layout, no case that can be read.
+        ReadError: nothing there, no known layout, nothing that can be read.
         UsageError: an option that does not fit the data.
     """
     bars: dict[str, Progress] = {}
@@ -68,7 +69,7 @@ def inspect(
 
     found = inspect_data(
         path, task=task, layout=layout, subject=subject, labels=labels, positive=positive,
-        progress=show,
+        unlabelled=True, progress=show,
     )  # fmt: skip
     return Inspected(**{field.name: getattr(found, field.name) for field in fields(found)})
 
@@ -79,7 +80,7 @@ def _facts(found: Inspection) -> Table:
     units = len(set(found.units.values()))
     rows = {
         "data": f"{index.root}",
-        "kind": f"{FORMS[index.spatial_dims]}, {TASKS[index.task]}, layout {index.layout}",
+        "kind": f"{FORMS[index.spatial_dims]}, {_task(found)}, layout {index.layout}",
         "cases": _cases(found),
         "units": f"{units:,} {found.unit}{'s' * (units != 1)}{_source(found)}",
         "note": found.units_note,
@@ -93,6 +94,10 @@ def _facts(found: Inspection) -> Table:
         if value:
             table.add_row(Text(name), Text(value))
     return table
+
+
+def _task(found: Inspection) -> str:
+    return TASKS[found.index.task] if found.labelled else "no labels"
 
 
 def _source(found: Inspection) -> str:
@@ -173,4 +178,6 @@ def _next(found: Inspection) -> str:
         codes = sorted({p.code for p in found.problems if p.severity == "error"})
         waive = " ".join(f"--accept {code}" for code in codes)
         return f"\nnext: mend the errors, or waive them and train on what is left: {waive}"
+    if not found.labelled:
+        return f"\nnext: convivo predict RUN {found.index.root} --out DIR"
     return f"\nnext: convivo train {found.index.root} --out RUN"

@@ -46,6 +46,8 @@ READERS: dict[str, str] = {
     ".nhdr": "itk",
     ".mha": "itk",
     ".mhd": "itk",
+    ".mnc": "minc",
+    ".mnc.gz": "minc",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".hdf": "hdf5",
@@ -64,8 +66,9 @@ READERS: dict[str, str] = {
     ".txt": "ucr",
 }
 # formats of which one file is one item of a data set; .img is the second half of a .hdr
-ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "hdf5", "zarr", "matlab")
-ITEMS += ("edf", "brainvision", "dicom")
+ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "minc", "hdf5", "zarr")
+ITEMS += ("matlab", "edf", "brainvision", "dicom")
+NATIVE_HEADERS = frozenset(("itk", "minc", "hdf5", "brainvision"))  # C code reads all of it
 SECOND_HALVES = (".img", ".img.gz")
 FOLDERS = (".zarr",)  # an item that is a folder
 
@@ -105,6 +108,17 @@ def is_folder_item(path: Path | str) -> bool:
         (True, False)
     """
     return suffix_of(path) in FOLDERS
+
+
+def format_of(path: Path | str) -> str:
+    """Name of the module that would read a file of this name; without a known suffix DICOM.
+
+    Example:
+        >>> format_of("a/scan.nii.gz"), format_of("a/1.2.840.7")
+        ('nifti', 'dicom')
+    """
+    suffix = suffix_of(path)
+    return "dicom" if suffix is None else READERS[suffix]
 
 
 def reader_for(path: Path | str) -> ModuleType | None:
