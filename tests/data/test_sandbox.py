@@ -61,6 +61,15 @@ def test_what_asks_for_all_memory_is_refused(fresh, monkeypatch):
     assert guarded(bytes, [2**31, 3]) == ["lost 2147483648: out of memory", bytes(3)]
 
 
+def test_work_that_cannot_be_imported_there_is_done_here(fresh):
+    assert guarded(double, [2, 3]) == [4, 6]
+    assert len(sandbox._KEPT) == 1  # the child is still good
+
+
+def double(number):
+    return 2 * number
+
+
 def test_what_the_work_raises_is_raised_here(fresh):
     with pytest.raises(ValueError, match="math domain"):
         guarded(math.sqrt, [4.0, -1.0])

@@ -20,7 +20,7 @@ from convivo.data.findings import (
 from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
-from convivo.data.problems import LEFT_OUT, left_out, of_many
+from convivo.data.problems import DAMAGED, LEFT_OUT, left_out, of_many
 from convivo.data.sample import Case, Header, Index, Problem, Sample
 from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
@@ -107,7 +107,7 @@ class Inspection:
             "positive_class": self.positive_class,
             "problems": [_row(problem) for problem in self.problems],
             "excluded": list(self.excluded),
-            "unlabelled": len(self.unlabelled),
+            "unlabelled": len(self.unlabelled) if self.labelled else len(self.cases),
             "sampled": self.sampled,
         }
 
@@ -204,8 +204,11 @@ def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Proble
 
 
 def _graded(index: Index, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems, without what only follows from a damaged file, graded by how many there are."""
+    damaged = {p.path for p in problems if p.code in DAMAGED}
+    problems = [p for p in problems if p.code != "shape-mismatch" or p.path not in damaged]
     listed = {case.id for case in index.cases}
-    unlisted = {p.path for p in index.problems if p.code in ("unreadable", "truncated")}
+    unlisted = {p.path for p in index.problems if p.code in DAMAGED}
     return list(of_many(problems, len(listed | unlisted)))
 
 

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from convivo.data.sandboxed import DONE, LOST
+from convivo.data.sandboxed import BROKEN, DONE, LOST
 from convivo.errors import ReadError
 
 Item = TypeVar("Item")
@@ -107,25 +107,39 @@ def guarded(
             try:
                 child = child or _taken()
             except (_Gone, OSError):
-                yield from map(work, items[place:])
-                return
+                break
             try:
                 child.send(work, items[place:])
                 while place < len(items):
                     item = items[place]
                     state, found = child.receive(LEAST_S + bytes_of(item) / BYTES_PER_S)
+                    if state == BROKEN:
+                        break
                     place += 1
-                    if state == LOST:
-                        yield lost(item, found)
-                    else:
-                        yield found if state == DONE else work(item)
+                    yield _meant(state, found, work, item, lost)
             except _Gone as error:
                 child, place = None, place + 1
                 yield lost(items[place - 1], str(error))
+            else:
+                break
     except BaseException:
         _ended(child)
         raise
     _kept(child)
+    yield from map(work, items[place:])
+
+
+def _meant(
+    state: str,
+    found: Any,
+    work: Callable[[Item], Found],
+    item: Item,
+    lost: Callable[[Item, str], Found],
+) -> Found:
+    """The result that an answer stands for."""
+    if state == LOST:
+        return lost(item, found)
+    return found if state == DONE else work(item)
 
 
 def alone(work: Callable[[Path], Found], path: Path) -> Found:

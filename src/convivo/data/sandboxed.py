@@ -7,12 +7,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 ORPHAN_S = 2.0  # how often it looks whether its parent is still there
-FAILED, LOST, DONE = "failed", "lost", "done"
+FAILED, LOST, BROKEN, DONE = "failed", "lost", "broken", "done"
 
 
 def serve(memory: int) -> None:
@@ -31,9 +32,20 @@ def serve(memory: int) -> None:
     answers.send(DONE)
     with suppress(EOFError, OSError):  # the parent went
         while True:
-            work, items = requests.recv()
-            for item in items:
-                answers.send(_answer(work, item))
+            for answer in _answers(requests):
+                answers.send(answer)
+
+
+def _answers(requests: Connection) -> Iterator[tuple[str, object]]:
+    """The answers to one request."""
+    try:
+        work, items = requests.recv()
+    except (EOFError, OSError):
+        raise
+    except Exception as error:  # what is to be done cannot be imported here
+        yield BROKEN, repr(error)
+        return
+    yield from (_answer(work, item) for item in items)
 
 
 def limit(memory: int) -> None:
@@ -60,7 +72,7 @@ def _held() -> int:
         return 0
 
 
-def _answer(work, item):  # noqa: ANN001, ANN202
+def _answer(work: Callable[[object], object], item: object) -> tuple[str, object]:
     try:
         return DONE, work(item)
     except MemoryError:

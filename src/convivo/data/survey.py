@@ -44,12 +44,13 @@ Found = TypeVar("Found")
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
     """What is kept of an image: digest of shape, type and values; numbers that are not finite;
-    whether every channel is one value; a thumbnail (h, w) where one was asked for."""
+    whether every channel is one value; channels of a signal that are (flat); a thumbnail (h, w) where one was asked for."""
 
     digest: bytes = b""
     size: int = 0
     not_finite: int = 0
     constant: bool = False
+    flat: tuple[int, ...] = ()
     thumbnail: np.ndarray | None = None
     problem: Problem | None = None
 
@@ -257,12 +258,14 @@ def _pixels(case: Case, *, thumbnail: bool) -> Pixels:
         arrays = [read(path, case.index).array for path in case.image]
     except ReadError as error:
         return Pixels(problem=damaged(case.id, error))
+    flat = np.concatenate([_flat(array) for array in arrays])
     small = shrink(arrays[0]) if thumbnail and arrays[0].ndim == 3 else None
     return Pixels(
         digest=_digest(arrays),
         size=sum(array.size for array in arrays),
         not_finite=sum(_not_finite(array) for array in arrays),
-        constant=all(_constant(array) for array in arrays),
+        constant=bool(flat.size) and bool(flat.all()),
+        flat=tuple(np.flatnonzero(flat).tolist()) if arrays[0].ndim == 2 else (),
         thumbnail=small,
     )
 
@@ -281,9 +284,10 @@ def _not_finite(array: np.ndarray) -> int:
     return array.size - int(np.count_nonzero(np.isfinite(array)))
 
 
-def _constant(array: np.ndarray) -> bool:
+def _flat(array: np.ndarray) -> np.ndarray:
+    """(C, *S) -> (C,): whether a channel is one value throughout."""
     rows = array.reshape(len(array), -1)
-    return bool(rows.shape[1]) and bool((rows.min(axis=1) == rows.max(axis=1)).all())
+    return rows.min(axis=1) == rows.max(axis=1) if rows.shape[1] else np.zeros(len(array), bool)
 
 
 def shrink(image: np.ndarray) -> np.ndarray:

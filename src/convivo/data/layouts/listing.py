@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from convivo.data import sandbox
@@ -68,6 +69,11 @@ def has_items(folder: Path) -> bool:
     """Whether the folder itself holds an image, volume or array file."""
     entries = _visible(folder)
     return any(_is_entry(e) and not _is_mat(e.name) for e in entries) or bool(_items(folder))
+
+
+def formats_in(folder: Path, most: int = 50) -> set[str]:
+    """Formats of the first files of a folder, by their names."""
+    return {format_of(e.name) for e in islice(filter(_is_entry, _visible(folder)), most)}
 
 
 def _items(folder: Path) -> list[str]:
