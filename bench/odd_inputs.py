@@ -103,7 +103,8 @@ def told(document):
     words = [seen(document)] if document["cases"] else []
     for one in document["problems"]:
         if one["code"] not in QUIET:
-            words.append(f"{one['severity']} {one['code']}: {short(one['message'])}")
+            name = Path(one["path"]).name or "all"
+            words.append(f"{one['severity']} {one['code']}, {name}: {short(one['message'])}")
     return "; ".join(words)
 
 
@@ -157,15 +158,15 @@ def page(rows, found):
     lines = [
         "# Odd and broken files",
         "",
-        "What `convivo inspect` makes of files that are odd, broken, or rare: those of the test suites of",
-        "17 projects, and damaged copies. Each went through the command in a process of its own. Made",
-        "by `python bench/odd_inputs.py`; a test holds every row.",
+        "What `convivo inspect` makes of files that are odd, broken, or rare: those of the test",
+        "suites of 17 projects, and damaged copies. Each went through the command in a process of",
+        "its own. Made by `python bench/odd_inputs.py`; a test holds every row.",
         "",
         f"{len(rows)} files: {good} as expected, {len(rows) - refused} read, {refused} refused; "
         f"none took over {LIMIT_S} s: {'yes' if slow < LIMIT_S else 'no'}.",
         "",
-        "Parts of a data set (a table of participants, a text among slices) were given as its folder;",
-        "the flipped label was given beside its image, as `labels/image.nii.gz`.",
+        "Parts of a data set (a table of participants, a text among slices) were given as its",
+        "folder; the flipped label was given beside its image, as `labels/image.nii.gz`.",
         "",
         "| file | what is odd | expected | what happened | |",
         "|---|---|---|---|---|",

@@ -360,7 +360,7 @@ def problems_of(root):
 
 def tried(data, one, folder):
     """What is told more and less than of the copy without the fault."""
-    of, what, code, where, plant = one
+    of, _, code, where, plant = one
     root = Path(folder) / plant.__name__
     SETS[of](data, root)
     before = problems_of(root)
@@ -389,8 +389,8 @@ def main():
     head = [
         "# Planted faults",
         "",
-        "One fault each in a fresh copy of a part of a real data set; what `inspect` then says beyond",
-        "what it says of the copy without it. Made by `python bench/planted_faults.py`.",
+        "One fault each in a fresh copy of a part of a real data set; what `inspect` then says",
+        "beyond what it says of the copy without it. Made by `python bench/planted_faults.py`.",
         "",
         f"{len(lines)} faults, {right} found with their code and nothing else.",
         "",

@@ -42,7 +42,9 @@ def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[P
     if len(values) <= FEW_UNNAMED:
         return named, []
     if len(values) <= MOST_UNNAMED:
-        message = f"the label maps hold {len(values)} values without names: one class each is assumed"
+        message = (
+            f"the label maps hold {len(values)} values without names: one class each is assumed"
+        )
         remedy = "If they number objects (nuclei), save masks of 0 and 1, or a mask file per object"
         return named, [problem("unnamed-labels", WHOLE, message, remedy)]
     message = f"the label maps hold {len(values)} different values: grey levels or object numbers"

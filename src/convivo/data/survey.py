@@ -43,8 +43,11 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """What is kept of an image: digest of shape, type and values; numbers that are not finite;
-    whether every channel is one value; channels of a signal that are (flat); a thumbnail (h, w) where one was asked for."""
+    """What is kept of an image.
+
+    digest: of shape, type and values. not_finite: how many numbers are not. constant: every channel
+    is one value; flat: the channels of a signal that are. thumbnail: (h, w) where asked for.
+    """
 
     digest: bytes = b""
     size: int = 0

@@ -1,4 +1,4 @@
-"""Data without any label, for prediction only: its files as cases, so that they can be looked at."""
+"""Data without any label, for prediction only: its files as cases, to be looked at."""
 
 from collections.abc import Iterator
 from dataclasses import replace

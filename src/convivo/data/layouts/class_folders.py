@@ -25,8 +25,8 @@ NAME = "class-folders"
 def matches(root: Path) -> bool:
     """Whether subfolders, here or one split down, hold image, volume or array files.
 
-    Folders whose files are of different kinds (recordings, volumes, slides) are no classes, but data
-    sets beside each other.
+    Folders whose files are of different kinds (recordings, volumes, slides) are no classes, but
+    data sets beside each other.
     """
     if not root.is_dir():
         return False

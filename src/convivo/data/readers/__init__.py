@@ -4,7 +4,7 @@ A new format is one module with `SUFFIXES`, `header(path, index)`, `read(path, i
 it makes sense, `read_labels` and `write_labels`, plus its suffixes here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -216,12 +216,20 @@ def read_events(path: Path | str, classes: Sequence[str], header: Header) -> Eve
 
 
 def write_labels(
-    path: Path | str, labels: np.ndarray, *, like: Path | str, like_index: int | None = None
+    path: Path | str,
+    labels: np.ndarray,
+    *,
+    like: Path | str,
+    like_index: int | None = None,
+    names: Mapping[int, str] | None = None,
+    keep_identifiers: bool = False,
 ) -> Path:
     """Save a label map (*S) in the format and on the grid of the file `like`, whole or not at all.
 
     Args:
         like_index: which volume of a DICOM folder `like` stands for, where it holds several.
+        names: of the values, for formats that tell them (DICOM SEG). keep_identifiers: let such a
+            format say who the patient is.
     Returns:
         the path written: of a JPEG or BMP image it ends in .png, which keeps values; of a DICOM
         series it is a DICOM SEG and ends in .dcm.
@@ -237,8 +245,11 @@ def write_labels(
         raise UsageError(path, rule, got, "Convert the images to PNG, TIFF, NIfTI or .npy")
     read_header(like)  # so that what is wrong with `like` is told from what is with `path`
     with saving(path):
-        if like_index is not None:
-            return module.write_labels(path, labels, like=like, like_index=like_index)
+        if _format(module) == "dicom":
+            return module.write_labels(
+                path, labels, like=like, like_index=like_index, names=names,
+                keep_identifiers=keep_identifiers,
+            )  # fmt: skip
         return module.write_labels(path, labels, like=like)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 SYNTAXES = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 PLUGIN = "convivo"
 _LOCK = threading.Lock()
-DECODER_DEPENDENCIES = {syntax: ("imagecodecs>=2024.6",) for syntax in SYNTAXES}
+DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("imagecodecs>=2024.6",))
 """What pydicom asks of a module of decoders, and says where it is missing."""
 
 
