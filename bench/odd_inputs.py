@@ -8,16 +8,18 @@ Run: python bench/odd_inputs.py --data ../shared/data/odd_inputs --out docs/refe
 import argparse
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-LIMIT_S = 10
+LIMIT_S = 10  # of processor time: the clock also counts what else the machine does
+HUNG_S = 90
 QUIET = {"no-labels", "subjects-unknown", "single-subject"}
 BIDS, SERIES = "nifti_bids_spleen", "dicom_series_mr_4d"
 FLIPPED = "nifti_orientation/label_flipped_but_consistent_affine.nii.gz"
@@ -79,17 +81,23 @@ def door_of(data, name, folder):
 
 
 def through_the_command(path):
-    """The JSON document of `convivo inspect`, and the seconds it took."""
-    began = time.monotonic()
+    """The JSON document of `convivo inspect`, and the seconds of processor time it took."""
     words = [sys.executable, "-m", "convivo", "inspect", str(path), "--json", "-q"]
-    try:
-        done = subprocess.run(words, capture_output=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"crash": f"over {LIMIT_S} s"}, LIMIT_S
-    seconds = time.monotonic() - began
-    if b"Traceback" in done.stderr or done.returncode not in (0, 1, 2):
-        return {"crash": f"exit status {done.returncode}"}, seconds
-    return json.loads(done.stdout), seconds
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(words, stdout=out, stderr=err)
+        hung = threading.Timer(HUNG_S, process.kill)
+        hung.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        hung.cancel()
+        process.returncode = code = os.waitstatus_to_exitcode(status)
+        seconds = usage.ru_utime + usage.ru_stime
+        out.seek(0)
+        err.seek(0)
+        if seconds > LIMIT_S or code < 0:
+            return {"crash": f"{seconds:.1f} s, exit status {code}"}, seconds
+        if b"Traceback" in err.read() or code not in (0, 1, 2):
+            return {"crash": f"exit status {code}"}, seconds
+        return json.loads(out.read()), seconds
 
 
 def told(document):
@@ -163,7 +171,7 @@ def page(rows, found):
         "its own. Made by `python bench/odd_inputs.py`; a test holds every row.",
         "",
         f"{len(rows)} files: {good} as expected, {len(rows) - refused} read, {refused} refused; "
-        f"none took over {LIMIT_S} s: {'yes' if slow < LIMIT_S else 'no'}.",
+        f"none took over {LIMIT_S} s of processor time: {'yes' if slow < LIMIT_S else 'no'}.",
         "",
         "Parts of a data set (a table of participants, a text among slices) were given as its",
         "folder; the flipped label was given beside its image, as `labels/image.nii.gz`.",
