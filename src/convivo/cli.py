@@ -106,11 +106,13 @@ def inspect(
     subject: Subject = None,
     positive: Positive = None,
     labels: Labels = None,
+    fix: Annotated[Path | None, _option("Write a cleaned copy there.", "--fix")] = None,
 ) -> Answer:
     """Look at a folder or file as it is; train nothing."""
     from convivo.verbs.inspect import inspect as verb
 
-    found = verb(data, task=task, layout=layout, subject=subject, labels=labels, positive=positive)
+    reading = {"task": task, "layout": layout, "subject": subject, "labels": labels}
+    found = verb(data, **reading, positive=positive, fix=fix)
     return Answer(found.document(), found.text, int(found.has_errors))
 
 
@@ -228,6 +230,9 @@ def predict(
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
     backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
     ram: Ram = None,
+    keep_identifiers: Annotated[
+        bool, _option("DICOM SEG say who the patient is.", "--keep-identifiers")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> Answer:
@@ -236,7 +241,7 @@ def predict(
 
     document = verb(
         run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, ram=ram,
-        device=device, threads=threads, quiet=context.obj,
+        keep_identifiers=keep_identifiers, device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]

@@ -70,7 +70,7 @@ TABLE: dict[str, Reads | Refused | PartOf] = {
     "nifti/anatomical.nii": Reads((1, 33, 41, 25), "LAS", kind("int16")),
     "nifti/nifti1.hdr": Refused("has its data (.img) beside it; got no nifti1.img"),
     "nifti/example_nifti2.nii.gz": Reads((2, 32, 20, 12), "LAS"),
-    "nifti/small.mnc": Refused("must be a file of a known format; got suffix '.mnc'"),
+    "nifti/small.mnc": Reads((1, 18, 28, 29), "SAR", spacing(9, 8, 7)),
     f"{SPLEEN}sub-spleen2/ct/sub-spleen2_ct.nii.gz": Reads(
         (1, 164, 166, 26), "RAS", spacing(0.795, 0.795, 5)
     ),

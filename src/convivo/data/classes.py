@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convivo.data.labels import MOST_UNNAMED, names_of_values
+from convivo.data.labels import FEW_UNNAMED, MOST_UNNAMED, names_of_values
 from convivo.data.problems import WHOLE, problem
 from convivo.data.readers import read_events
 from convivo.data.sample import Case, Index, Problem
@@ -39,8 +39,14 @@ def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[P
         remedy = "Save masks without lossy compression, resample them by nearest neighbour"
         extra = {**index.extra, "strays": strays}
         return replace(named, extra=extra), [problem("stray-labels", WHOLE, message, remedy)]
-    if len(values) <= MOST_UNNAMED:
+    if len(values) <= FEW_UNNAMED:
         return named, []
+    if len(values) <= MOST_UNNAMED:
+        message = (
+            f"the label maps hold {len(values)} values without names: one class each is assumed"
+        )
+        remedy = "If they number objects (nuclei), save masks of 0 and 1, or a mask file per object"
+        return named, [problem("unnamed-labels", WHOLE, message, remedy)]
     message = f"the label maps hold {len(values)} different values: grey levels or object numbers"
     remedy = "Save masks without lossy compression, one value per class"
     return named, [problem("label-out-of-range", WHOLE, message, remedy)]

@@ -81,6 +81,11 @@ def pixel_findings(cases: Sequence[Case], pixels: Mapping[str, Pixels]) -> list[
         elif seen.constant:
             message = "every value is the same: nothing can be learnt from it"
             found.append(problem("constant-image", case.id, message, "Check or remove the case"))
+        elif seen.flat:
+            names = case.header.channel_names if case.header else ()
+            shown = _list(names[i] if i < len(names) else i for i in seen.flat)
+            message = f"the channel {shown} is one value throughout: a lead that was off?"
+            found.append(problem("flat-channel", case.id, message, "Check or remove the case"))
     return found
 
 

@@ -21,12 +21,13 @@ from convivo.data.findings import (
 from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
-from convivo.data.problems import LEFT_OUT, left_out, of_many
+from convivo.data.problems import DAMAGED, LEFT_OUT, left_out, of_many
 from convivo.data.sample import Case, Header, Index, Problem, Sample
 from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
 from convivo.data.survey import Pixels, Progress, read_headers, read_maps, read_pixels
 from convivo.data.units import Unit, Units, find_units, sections
+from convivo.data.unlabelled import no_labels, opened, require_labels
 from convivo.errors import ReadError, UsageError
 
 TASKS = ("classify", "segment")
@@ -51,7 +52,8 @@ class Inspection:
     case_counts: case id -> what it adds to each class's count. pixel_counts: case id -> positions
     per class of its label map. excluded: ids left out, the reasons are among the problems.
     sampled: how many images were read where not all were, else None.
-    audit: the hunt for images that are there twice.
+    audit: the hunt for images that are there twice. labelled: False where the cases have no labels
+    and are for prediction only.
     """
 
     index: Index
@@ -70,6 +72,7 @@ class Inspection:
     excluded: tuple[str, ...] = ()
     sampled: int | None = None
     audit: Audit = NO_AUDIT
+    labelled: bool = True
 
     @property
     def has_errors(self) -> bool:
@@ -81,6 +84,10 @@ class Inspection:
         """What must be said of intervals, where the unit is not the subject."""
         return NOTES[self.unit]
 
+    def require_labels(self) -> None:
+        """Refuse what needs labels. Raises ReadError: the data hold none."""
+        require_labels(self.labelled, self.index, len(self.cases))
+
     def load(self, case: Case) -> Sample:
         """Read one case, `unit` set. Raises what `loading.load` raises."""
         return replace(load(case, self.index), unit=self.units.get(case.id, case.id))
@@ -91,7 +98,7 @@ class Inspection:
             "schema": 1,
             "path": str(self.index.root),
             "layout": self.index.layout,
-            "task": self.index.task,
+            "task": self.index.task if self.labelled else None,
             "spatial_dims": self.index.spatial_dims,
             "cases": len(self.cases),
             "unit": self.unit,
@@ -103,7 +110,7 @@ class Inspection:
             "positive_class": self.positive_class,
             "problems": [_row(problem) for problem in self.problems],
             "excluded": list(self.excluded),
-            "unlabelled": len(self.unlabelled),
+            "unlabelled": len(self.unlabelled) if self.labelled else len(self.cases),
             "sampled": self.sampled,
             "audit": self.audit.document(),
         }
@@ -122,6 +129,7 @@ def inspect_data(
     subject: str | None = None,
     labels: str | None = None,
     positive: str | None = None,
+    unlabelled: bool = False,
     progress: Progress | None = None,
 ) -> Inspection:
     """Read headers, label maps and as many pixels as is quick, and say what is there.
@@ -134,13 +142,17 @@ def inspect_data(
         task: insist on "classify" or "segment". layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        unlabelled: look at data without any label too; they are an error otherwise.
         progress: called with what is done, how many are done and how many there are.
     Raises:
-        ReadError: nothing there, no known layout, no case that can be read.
+        ReadError: nothing there, no known layout, no case that can be read, or none with a label.
         UsageError: an option that does not fit the data.
     """
     index = detect(Path(path), layout)
-    _check_task(index, task)
+    labelled = bool(index.cases) or not index.unlabelled
+    require_labels(labelled or unlabelled, index, len(index.unlabelled))
+    index = index if labelled else opened(index)
+    _check_task(index, task, labelled)
     _require_some(index, index.cases, index.problems)
     cases, problems = read_headers(index.cases, progress)
     _require_some(index, cases, problems)
@@ -157,26 +169,29 @@ def inspect_data(
     problems = _graded(index, [*index.problems, *problems, *unread])
     gone = left_out(problems)
     usable = [case for case in cases if case.id not in gone]
-    if not index.classes:  # not one label map could be read
+    if labelled and not index.classes:  # not one label map could be read
         _require_some(index, usable, problems)
-    units, leaking, audited = _units(index, usable, pixels, subject, progress)
-    problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
+    of_usable = _units if labelled else _units_as_found
+    units, leaking, audited = of_usable(index, usable, pixels, subject, progress)
+    problems += [*header_findings(usable), *leaking]
+    problems += class_findings(index, usable, counts) if labelled else [no_labels(len(usable))]
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
-        audited=audited,
+        audited=audited, labelled=labelled,
     )  # fmt: skip
 
 
-def _check_task(index: Index, task: str | None) -> None:
-    if task is None or task == index.task:
+def _check_task(index: Index, task: str | None, labelled: bool) -> None:
+    if task is None or (task == index.task and labelled):
         return
     if task not in TASKS:
         known = f"Known: {', '.join(TASKS)}"
         raise UsageError("--task", "a task that can be trained", repr(task), known)
     remedy = "Leave --task out, or add label maps (segment) or class folders (classify)"
     rule = f"the data have labels to {task}"
-    raise UsageError("--task", rule, f"labels to {index.task} ({index.layout})", remedy)
+    got = f"labels to {index.task}" if labelled else "no labels"
+    raise UsageError("--task", rule, f"{got} ({index.layout})", remedy)
 
 
 def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:
@@ -189,16 +204,29 @@ def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Proble
         if len(problems) > 1:
             got += f" (and {len(problems) - 1} more problems)"
         raise ReadError(index.root, "at least one case can be read", got, first.remedy)
-    got = f"{len(index.unlabelled)} files without labels (layout {index.layout}, "
-    got += f"{index.spatial_dims} spatial axes)"
-    remedy = "Put images in a folder per class, or masks beside them; predict takes files as is"
-    raise ReadError(index.root, "the data hold a labelled case", got, remedy)
+    require_labels(False, index, 0)
 
 
 def _graded(index: Index, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems, without what only follows from a damaged file, graded by how many there are."""
+    damaged = {p.path for p in problems if p.code in DAMAGED}
+    problems = [p for p in problems if p.code != "shape-mismatch" or p.path not in damaged]
     listed = {case.id for case in index.cases}
-    unlisted = {p.path for p in index.problems if p.code in ("unreadable", "truncated")}
+    unlisted = {p.path for p in index.problems if p.code in DAMAGED}
     return list(of_many(problems, len(listed | unlisted)))
+
+
+def _units_as_found(
+    index: Index,
+    cases: Sequence[Case],
+    pixels: Mapping[str, Pixels],
+    subject: str | None,
+    progress: Progress | None,
+) -> tuple[Units, list[Problem], Audit]:
+    """The same without what matters to a split only: for cases that nothing is learnt from."""
+    found = find_units(index, cases, subject)
+    audited = audit(cases, pixels, progress=progress)
+    return found, leaks.duplicates(audited.links, cases, found, index.spatial_dims), audited
 
 
 def _units(
@@ -244,6 +272,7 @@ def _inspection(
     positive: str | None,
     sampled: int | None,
     audited: Audit,
+    labelled: bool,
 ) -> Inspection:
     kept = {case.id for case in usable}
     gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
@@ -265,4 +294,5 @@ def _inspection(
         excluded=tuple(sorted(gone)),
         sampled=sampled,
         audit=audited,
+        labelled=labelled,
     )

@@ -8,6 +8,7 @@ from convivo.data.readers.labels import colour_name
 from convivo.data.sample import Index
 from convivo.errors import UsageError, nearest_name
 
+FEW_UNNAMED = 20  # values; more without names may well number objects
 MOST_UNNAMED = 128  # values; more in maps without names are grey levels or object numbers
 
 _DISEASE = """

@@ -23,6 +23,7 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "mixed-dimensions": "error",  # images and volumes in one set
         "unreadable": "warning",
         "truncated": "warning",
+        "no-labels": "warning",  # of any case: data for prediction
         "missing-label": "warning",
         "missing-image": "warning",
         "duplicate": "warning",
@@ -34,7 +35,9 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "class-missing": "warning",
         "mixed-rates": "warning",  # channels of one recording
         "duplicate-channels": "warning",
+        "flat-channel": "warning",  # of a signal
         "unused-label": "warning",  # a second label map of an image
+        "unnamed-labels": "warning",  # many values: classes, or objects?
         "stray-labels": "warning",  # a few label values beside those of the classes
         "repeated-positions": "warning",  # of slices: a series of several volumes
         "duplicate-slices": "warning",
@@ -48,6 +51,9 @@ CODES: Mapping[str, Severity] = MappingProxyType(
     }
 )
 """Code -> severity. `unreadable` and `truncated` become errors past a tenth of the cases."""
+
+DAMAGED = frozenset({"unreadable", "truncated"})
+"""Codes of files that cannot be read."""
 
 LEFT_OUT = frozenset(
     {
@@ -89,7 +95,7 @@ def of_many(problems: Iterable[Problem], cases: int) -> tuple[Problem, ...]:
     and a training on the rest would not be the training that was asked for.
     """
     found = tuple(problems)
-    damaged = {p.path for p in found if p.code in ("unreadable", "truncated")}
+    damaged = {p.path for p in found if p.code in DAMAGED}
     if len(damaged) * 10 <= cases:
         return found
     return tuple(

@@ -18,7 +18,8 @@ class Statistics:
     """Per axis, in the files' own axis order.
 
     shape_*: samples. spacing: median in `spacing_unit`, None where no file says it.
-    dtype, channels: the most frequent.
+    dtype, channels, axes: the most frequent; axes are "RAS"-like codes where the files say how
+    they lie in space, else "YX", "ZYX", "T".
     """
 
     shape_min: Shape
@@ -28,9 +29,10 @@ class Statistics:
     spacing_unit: str
     dtype: str
     channels: int
+    axes: str
 
     def document(self) -> dict:
-        """The keys channels, shape, spacing and dtype of the inspection's JSON."""
+        """The keys channels, shape, spacing, axes and dtype of the inspection's JSON."""
         return {
             "channels": self.channels,
             "shape": {
@@ -42,6 +44,7 @@ class Statistics:
                 "unit": self.spacing_unit,
                 "median": None if self.spacing is None else list(self.spacing),
             },
+            "axes": self.axes,
             "dtype": self.dtype,
         }
 
@@ -67,6 +70,7 @@ def statistics_of(headers: Sequence[Header]) -> Statistics:
         spacing_unit=_usual([h.spacing_unit for h in alike]),
         dtype=_usual([header.dtype for header in headers]),
         channels=_usual([header.channels for header in headers]),
+        axes=_usual([header.axes for header in alike]),
     )
 
 

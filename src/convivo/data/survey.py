@@ -5,18 +5,21 @@ Headers first, then label maps, then the pixels that can be afforded. A damaged 
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from convivo.arrays.landmarks import Landmarks, landmarks
 from convivo.arrays.thumbnails import thumbnail
+from convivo.data import sandbox
 from convivo.data.loading import label_map
 from convivo.data.problems import problem
-from convivo.data.readers import label_header, read, read_header
+from convivo.data.readers import NATIVE_HEADERS, format_of, label_header, read, read_header
 from convivo.data.readers.failures import TRUNCATION
 from convivo.data.sample import Case, Header, Problem
 from convivo.errors import ReadError, ShapeError
@@ -25,6 +28,11 @@ ALL_BYTES = 512 * 2**20  # decoded pixels that are read whole, however many case
 ALL_CASES = 2_000  # so many are read whole ...
 ALL_CASES_BYTES = 16 * 2**30  # ... unless they are huge
 SAMPLED = 512  # cases read of a larger set, spread evenly
+GUARDED = frozenset(
+    ("images", "tiff", "nifti", "dicom", "itk", "minc", "hdf5", "zarr", "matlab", "brainvision")
+)
+"""Formats with decoders of others, or compressed: read in child processes, within limits."""
+FEW = 32  # items that one child process reads alone
 CHUNK = 64  # cases per task of the thread pool: tiny cases would drown in its bookkeeping
 COUNTED_AT_ONCE = 2**22  # label values, so that counting needs little memory beside the map
 THUMBNAIL = 64  # pixels a side
@@ -37,14 +45,18 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """What is kept of an image: digest of shape, type and values; numbers that are not finite;
-    whether every channel is one value; a thumbnail (h, w) where one was asked for; what its near
-    duplicates, and recordings that overlap it, are known by."""
+    """What is kept of an image.
+
+    digest: of shape, type and values. not_finite: how many numbers are not. constant: every channel
+    is one value; flat: the channels of a signal that are. thumbnail: (h, w) where asked for.
+    fingerprint, landmarks: what near duplicates, and recordings that overlap it, are known by.
+    """
 
     digest: bytes = b""
     size: int = 0
     not_finite: int = 0
     constant: bool = False
+    flat: tuple[int, ...] = ()
     thumbnail: np.ndarray | None = None
     fingerprint: np.ndarray | None = None
     landmarks: Landmarks | None = None
@@ -77,7 +89,10 @@ def read_headers(
     """
     open_ones = [case for case in cases if case.header is None]
     contained = any(case.index is not None for case in open_ones)
-    looked = _each(_header, open_ones, "headers", progress, contained=contained)
+    guard = guard_of(open_ones, NATIVE_HEADERS)
+    looked = _each(
+        _header, open_ones, "headers", progress, contained=contained, guard=guard, lost=_lost
+    )
     found = {case.id: one for case, one in zip(open_ones, looked, strict=True)}
     ready, problems = [], []
     for case in cases:
@@ -93,7 +108,10 @@ def read_maps(cases: Sequence[Case], progress: Progress | None = None) -> dict[s
     """Every label map of a segmentation, by case id."""
     labelled = [(case, case.label) for case in cases if case.label is not None]
     contained = any(case.label_index is not None for case, _ in labelled)
-    found = _each(_label_map, labelled, "label maps", progress, contained=contained)
+    found = _each(
+        _label_map, labelled, "label maps", progress, contained=contained,
+        guard=guard_of([case for case, _ in labelled], GUARDED), lost=_lost_map,
+    )  # fmt: skip
     return {case.id: one for (case, _), one in zip(labelled, found, strict=True)}
 
 
@@ -102,12 +120,12 @@ def read_pixels(
 ) -> dict[str, Pixels]:
     """What the images hold, by case id; of a large set, of an evenly spread sample."""
     chosen = affordable(cases)
-
-    def look(case: Case) -> Pixels:
-        return _pixels(case, small_too=thumbnails)
-
+    look = partial(_pixels, small_too=thumbnails)
     contained = any(case.index is not None for case in chosen)
-    found = _each(look, chosen, "images", progress, contained=contained)
+    guard = guard_of(chosen, GUARDED)
+    found = _each(
+        look, chosen, "images", progress, contained=contained, guard=guard, lost=_lost_pixels
+    )
     return {case.id: one for case, one in zip(chosen, found, strict=True)}
 
 
@@ -129,28 +147,78 @@ def decoded_bytes(header: Header) -> int:
     return int(np.prod(header.shape, dtype=np.int64)) * header.channels * itemsize
 
 
+def guard_of(cases: Sequence[Case], formats: frozenset[str]) -> bool:
+    """Whether one of the cases has a file of these formats, which child processes must read."""
+    paths = (path for case in cases for path in (*case.image, case.label or ""))
+    return sandbox.possible() and any(format_of(path) in formats for path in paths)
+
+
 def _each(
     work: Callable[[Item], Found],
     items: Sequence[Item],
     what: str,
     progress: Progress | None,
     *,
-    contained: bool = False,
+    contained: bool,
+    guard: bool,
+    lost: Callable[[Item, str], Found],
 ) -> list[Found]:
     """`work` on every item, results in order; files in parallel, items of a container in turn.
 
     A container is one stream: read out of order, a compressed one starts anew for every item.
+
+    Args:
+        guard: in child processes; `lost` stands for an item that kills its own.
     """
     size = max(1, min(CHUNK, len(items) // 16))
+    if contained:
+        size = max(1, len(items))
     chunks = [items[i : i + size] for i in range(0, len(items), size)]
     found: list[Found] = []
     threads = 1 if contained else min(8, os.cpu_count() or 1)
+    if guard and len(items) < FEW:  # a second process would start while the first is done
+        threads = 1
+
+    def each(chunk: Sequence[Item]) -> Iterator[Found]:
+        if guard:
+            return sandbox.guarded(work, chunk, bytes_of=_bytes_of, lost=lost)
+        return map(work, chunk)
+
+    if threads == 1:
+        for one in each(items):
+            found.append(one)
+            if progress:
+                progress(what, len(found), len(items))
+        return found
     with ThreadPoolExecutor(threads) as pool:
-        for part in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+        for part in pool.map(lambda chunk: list(each(chunk)), chunks):
             found += part
             if progress:
                 progress(what, len(found), len(items))
     return found
+
+
+def _bytes_of(item: object) -> int:
+    """What there is to read of a case (and its label map): its files, or its decoded values."""
+    case = item[0] if isinstance(item, tuple) else item
+    assert isinstance(case, Case)
+    files = [Path(path) for path in (*case.image, case.label) if path]
+    stored = sum(file.stat().st_size for file in files if file.is_file())
+    return max(stored, decoded_bytes(case.header) if case.header else 0)
+
+
+def _lost(case: Case, why: str) -> Problem:
+    message = f"reading it ended the process that read it ({why})"
+    remedy = "Replace the file or leave it out; until then the case is left out"
+    return problem("unreadable", case.id, message, remedy)
+
+
+def _lost_pixels(case: Case, why: str) -> Pixels:
+    return Pixels(problem=_lost(case, why))
+
+
+def _lost_map(of_case: tuple[Case, str], why: str) -> LabelMap:
+    return LabelMap(problem=_lost(of_case[0], why))
 
 
 def _header(case: Case) -> Header | Problem:
@@ -200,12 +268,14 @@ def _pixels(case: Case, *, small_too: bool) -> Pixels:
         return Pixels(problem=damaged(case.id, error))
     alike = len({array.shape[1:] for array in arrays}) == 1
     together = np.concatenate(arrays) if alike and len(arrays) > 1 else arrays[0]
+    flat = np.concatenate([_flat(array) for array in arrays])
     small = shrink(arrays[0]) if small_too and arrays[0].ndim == 3 else None
     return Pixels(
         digest=_digest(arrays),
         size=sum(array.size for array in arrays),
         not_finite=sum(_not_finite(array) for array in arrays),
-        constant=all(_constant(array) for array in arrays),
+        constant=bool(flat.size) and bool(flat.all()),
+        flat=tuple(np.flatnonzero(flat).tolist()) if arrays[0].ndim == 2 else (),
         thumbnail=small,
         fingerprint=thumbnail(together),
         landmarks=landmarks(together) if together.ndim == 2 else None,
@@ -226,9 +296,10 @@ def _not_finite(array: np.ndarray) -> int:
     return array.size - int(np.count_nonzero(np.isfinite(array)))
 
 
-def _constant(array: np.ndarray) -> bool:
+def _flat(array: np.ndarray) -> np.ndarray:
+    """(C, *S) -> (C,): whether a channel is one value throughout."""
     rows = array.reshape(len(array), -1)
-    return bool(rows.shape[1]) and bool((rows.min(axis=1) == rows.max(axis=1)).all())
+    return rows.min(axis=1) == rows.max(axis=1) if rows.shape[1] else np.zeros(len(array), bool)
 
 
 def shrink(image: np.ndarray) -> np.ndarray:

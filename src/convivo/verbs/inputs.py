@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convivo.data.layouts import detect
-from convivo.data.readers import read_header, reader_for, suffix_of
+from convivo.data.readers import format_of, read_header, reader_for, suffix_of
 from convivo.data.sample import Index
+from convivo.data.unlabelled import opened
 from convivo.errors import ConvivoError, ReadError, UsageError
 
 TEXT = (".txt", ".tsv")  # may be a README: read only where a layout says it is data
@@ -32,7 +33,11 @@ class Input:
             'a/b.png'
             >>> Input(id="s.npz#2", path=Path("s.npz"), index=2).map_name
             's.npz#2.npy'
+            >>> Input(id="scan/3", path=Path("scan/3")).map_name  # a DICOM series
+            'scan/3.dcm'
         """
+        if format_of(self.path) == "dicom":
+            return self.id if self.id.lower().endswith(".dcm") else f"{self.id}.dcm"
         if self.index is not None:
             return f"{self.id}.npy"
         name = Path(self.id)
@@ -97,17 +102,19 @@ def _in_folder(root: Path) -> list[Input]:
 def _of_index(root: Path, index: Index) -> list[Input]:
     """The images of a data set: labelled, unlabelled, and those a training leaves out."""
     items = {(case.image[0], case.index) for case in index.cases}
-    items |= {(path, None) for path in index.unlabelled}
+    items |= {(case.image[0], case.index) for case in opened(index).cases}
     left_out = (root / p.path for p in index.problems if p.code in LEFT_OUT)
     if index.layout == "wfdb":  # whatever is wrong there, the record is named by its header
         left_out = (path.with_suffix(".hea") for path in left_out)
-    items |= {(str(path), None) for path in left_out if path.is_file()}
+    whole = index.layout == "dicom"  # there a folder is a series
+    items |= {(str(path), None) for path in left_out if path.is_file() or (whole and path.is_dir())}
     rows = [_named(root, Path(path), item) for path, item in items]
     return sorted(rows, key=lambda one: natural(one.id))
 
 
 def _named(root: Path, path: Path, item: int | None) -> Input:
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    inside = path != root and path.is_relative_to(root)  # a folder may be one DICOM series
+    name = path.relative_to(root).as_posix() if inside else path.name
     return Input(id=name if item is None else f"{name}#{item}", path=path, index=item)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,9 @@ from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.sample import Problem
 from convivo.progress import Progress
 
+if TYPE_CHECKING:
+    from convivo.verbs.mend import Fixed
+
 SHOWN = 10  # problems of one code; the JSON lists them all
 WIDTH = 100
 TASKS = {"classify": "classification", "segment": "segmentation"}
@@ -22,15 +26,28 @@ FORMS = {1: "signals (1D)", 2: "images (2D)", 3: "volumes (3D)"}
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected(Inspection):
-    """An inspection that can also be read: `text()` is what the command prints."""
+    """An inspection that can also be read: `text()` is what the command prints.
+
+    fixed: what was written to a cleaned copy, where one was asked for.
+    """
+
+    fixed: "Fixed | None" = None
+
+    def document(self) -> dict:
+        """The JSON document of `convivo inspect`."""
+        found = super().document()
+        return found if self.fixed is None else found | {"fixed": self.fixed.document()}
 
     def text(self) -> str:
         """What it is, its classes, units, sizes and problems, and what to do next."""
         console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
         console.print(_facts(self))
-        console.print(_classes(self))
+        if self.labelled:
+            console.print(_classes(self))
         for line in _problems(self):
             console.print(Text(line), soft_wrap=True)
+        if self.fixed:
+            console.print(Text(self.fixed.text()), soft_wrap=True)
         console.print(Text(_next(self)), soft_wrap=True)
         assert isinstance(console.file, io.StringIO)
         return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
@@ -44,6 +61,7 @@ def inspect(
     subject: str | None = None,
     labels: str | None = None,
     positive: str | None = None,
+    fix: str | Path | None = None,
     quiet: bool = False,
 ) -> Inspected:
     """Look at a folder or file as it is; see `convivo.data.inspection.inspect_data`.
@@ -53,9 +71,10 @@ def inspect(
         task: insist on "classify" or "segment". layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        fix: write a cleaned copy to this new folder; see `convivo.verbs.mend.fix`.
         quiet: no progress on stderr.
     Raises:
-        ReadError: nothing there, no known layout, no case that can be read.
+        ReadError: nothing there, no known layout, nothing that can be read.
         UsageError: an option that does not fit the data.
     """
     bars: dict[str, Progress] = {}
@@ -68,9 +87,16 @@ def inspect(
 
     found = inspect_data(
         path, task=task, layout=layout, subject=subject, labels=labels, positive=positive,
-        progress=show,
+        unlabelled=True, progress=show,
     )  # fmt: skip
-    return Inspected(**{field.name: getattr(found, field.name) for field in fields(found)})
+    facts = {field.name: getattr(found, field.name) for field in fields(found)}
+    return Inspected(**facts, fixed=None if fix is None else _fixed(found, fix, quiet))
+
+
+def _fixed(found: Inspection, out: str | Path, quiet: bool) -> "Fixed":
+    from convivo.verbs.mend import fix  # what it needs takes a second to import
+
+    return fix(found, out, quiet=quiet)
 
 
 def _facts(found: Inspection) -> Table:
@@ -79,7 +105,7 @@ def _facts(found: Inspection) -> Table:
     units = len(set(found.units.values()))
     rows = {
         "data": f"{index.root}",
-        "kind": f"{FORMS[index.spatial_dims]}, {TASKS[index.task]}, layout {index.layout}",
+        "kind": f"{FORMS[index.spatial_dims]}, {_task(found)}, layout {index.layout}",
         "cases": _cases(found),
         "units": f"{units:,} {found.unit}{'s' * (units != 1)}{_source(found)}",
         "note": found.units_note,
@@ -93,6 +119,10 @@ def _facts(found: Inspection) -> Table:
         if value:
             table.add_row(Text(name), Text(value))
     return table
+
+
+def _task(found: Inspection) -> str:
+    return TASKS[found.index.task] if found.labelled else "no labels"
 
 
 def _source(found: Inspection) -> str:
@@ -169,8 +199,12 @@ def _line(problem: Problem) -> str:
 
 
 def _next(found: Inspection) -> str:
+    if isinstance(found, Inspected) and found.fixed:
+        return f"\nnext: convivo inspect {found.fixed.out}"
     if found.has_errors:
         codes = sorted({p.code for p in found.problems if p.severity == "error"})
         waive = " ".join(f"--accept {code}" for code in codes)
         return f"\nnext: mend the errors, or waive them and train on what is left: {waive}"
+    if not found.labelled:
+        return f"\nnext: convivo predict RUN {found.index.root} --out DIR"
     return f"\nnext: convivo train {found.index.root} --out RUN"

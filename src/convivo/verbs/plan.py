@@ -207,6 +207,7 @@ def _loss(name: str, classes: int | None) -> Loss | None:
 
 def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Limits) -> Plan:
     inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
+    inspection.require_labels()
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
     chosen, reasons = choose(facts, wish)

@@ -28,6 +28,7 @@ def predict(
     shard: str | None = None,
     backend: str = "auto",
     ram: str | int | None = None,
+    keep_identifiers: bool = False,
     device: str = "auto",
     threads: int | None = None,
     quiet: bool = False,
@@ -42,6 +43,8 @@ def predict(
         backend: "auto" or "torch".
         ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
             go through the network at once, and only if that is not enough narrower tiles.
+        keep_identifiers: DICOM segmentations say who the patient is, as their images do; otherwise
+            a pseudonym.
     Returns:
         {"schema": 1, "done", "skipped", "failed": [{"path", "error"}], "backend", "seconds"}.
         A bad input, or one that memory does not hold, is reported there and the rest go on.
@@ -63,7 +66,10 @@ def predict(
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
     predictor = build_predictor(plan, network, task, say=bar.say)
     fitting = Fitting(predictor=predictor, limit=limit, say=bar.say)
-    worker = Worker(plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard)
+    worker = Worker(
+        plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
+        keep_identifiers=keep_identifiers,
+    )  # fmt: skip
     outcome = worker.maps(mine, bar) if task.output == "map" else worker.tables(mine, bar)
     bar.close()
     document = {

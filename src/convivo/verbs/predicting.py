@@ -47,6 +47,7 @@ class Worker:
     out: Path
     overwrite: bool
     shard: str | None
+    keep_identifiers: bool = False
 
     def __post_init__(self) -> None:
         self.predictor = self.fitting.predictor
@@ -66,6 +67,8 @@ class Worker:
         """A label map a file, in the file's own format and grid."""
         values = np.asarray(self.plan.get("label_values") or range(self.predictor.task.outputs))
         values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
+        names = dict(zip(values.tolist(), self.predictor.task.classes, strict=True))
+        names = {value: name for value, name in names.items() if value}
         outcome = Outcome()
         for number, one in enumerate(inputs, 1):
             target = self.out / one.map_name
@@ -76,7 +79,10 @@ class Worker:
             with _reported(one, outcome):
                 labels = values[self._labels(one)]
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_labels(target, labels, like=one.path)
+                write_labels(
+                    target, labels, like=one.path, like_index=one.index, names=names,
+                    keep_identifiers=self.keep_identifiers,
+                )  # fmt: skip
                 outcome.done += 1
             bar.update(number)
         return outcome

@@ -142,6 +142,7 @@ def _inspect(data: object, wish: Settings, quiet: bool) -> Inspection:
         from convivo.verbs.samples import inspection_of
 
         inspection = inspection_of(data, task=wish.data.task)
+    inspection.require_labels()
     errors = [p for p in inspection.problems if p.severity == "error"]
     refused = [p for p in errors if p.code not in wish.data.accept]
     if refused:

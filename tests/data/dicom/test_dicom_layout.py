@@ -57,7 +57,8 @@ def test_segmentations_make_the_series_cases_of_a_segmentation(dicom, tmp_path):
     assert [case.id for case in index.cases] == [f"d{n}/x/y" for n in range(4)]
     assert index.classes == ("background", "Anterior", "Posterior")
     assert (found.unit, found.unit_source) == ("subject", "DICOM PatientID")
-    assert set(found.units.values()) == {f"P-{n}" for n in range(4)}
+    assert len(set(found.units.values())) == 4
+    assert not any("P-" in unit for unit in found.units.values())
     (missing,) = found.problems
     assert (missing.code, missing.path) == ("missing-label", "d4/x/y")
     for case in index.cases:  # the same regions, however each file numbers them
@@ -123,7 +124,8 @@ def test_one_folder_of_several_series(dicom, tmp_path):
     assert sorted(case.id for case in index.cases) == ["set#0", "set#1", "set#2"]
     for case in index.cases:  # the series of number 7 is the last of them
         sample = load(case, index)
-        np.testing.assert_array_equal(sample.image[0], dicom.volume() + int(case.subject[-1]))
+        number = 2 - int(case.id[-1])
+        np.testing.assert_array_equal(sample.image[0], dicom.volume() + number)
         np.testing.assert_array_equal(sample.target, label_map())
 
 

@@ -5,8 +5,8 @@ pair told apart by name, or images without labels, for prediction only.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+from convivo.data import sandbox
 from convivo.data.layouts.image_mask import IMAGES
 from convivo.data.layouts.listing import (
     dimensions,
@@ -17,7 +17,7 @@ from convivo.data.layouts.listing import (
     relative,
 )
 from convivo.data.layouts.manifest import in_order
-from convivo.data.readers import is_item, read_header, reader_for, suffix_of
+from convivo.data.readers import read_header, reader_for, suffix_of
 from convivo.data.readers.failures import reading
 from convivo.data.readers.named_arrays import Contents
 from convivo.data.sample import Case, Header, Index, Problem
@@ -41,9 +41,12 @@ class _File:
 
 
 def matches(root: Path) -> bool:
-    """Whether the file is of a known format, or the folder (or its `images/`) holds such files."""
+    """Whether the file is of a known format, or the folder (or its `images/`) holds such files.
+
+    A file that is named itself may also be a table of numbers, which a folder is not searched for.
+    """
     if root.is_file() or suffix_of(root) == ".zarr":
-        return suffix_of(root) is not None and is_item(root)
+        return suffix_of(root) is not None
     return root.is_dir() and any(has_items(folder) for folder in _places(root))
 
 
@@ -92,7 +95,7 @@ def _described(root: Path, files: list[Path]) -> tuple[list[_File], list[Problem
         if module is None or not hasattr(module, "describe"):
             continue
         try:
-            found.append(_file(path, module))
+            found.append(_file(path))
         except (ReadError, UsageError) as error:
             if len(files) == 1 or isinstance(error, UsageError):
                 raise
@@ -100,9 +103,16 @@ def _described(root: Path, files: list[Path]) -> tuple[list[_File], list[Problem
     return found, problems
 
 
-def _file(path: Path, module: ModuleType) -> _File:
+def _file(path: Path) -> _File:
+    contents, classes = sandbox.alone(_looked_at, path) if path.is_file() else _looked_at(path)
+    return _File(path, contents, classes)
+
+
+def _looked_at(path: Path) -> tuple[Contents, Sequence[str] | None]:
+    module = reader_for(path)
+    assert module is not None
     with reading(path, path.suffix[1:]):
-        return _File(path, module.describe(path), module.read_classes(path))
+        return module.describe(path), module.read_classes(path)
 
 
 def _cases(file: _File, root: Path, classes: list[str]) -> Iterator[Case]:

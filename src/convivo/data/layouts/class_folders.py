@@ -1,5 +1,7 @@
 """A folder per class, with or without train/val/test above: the layout of most image sets."""
 
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from convivo.data.layouts.image_mask import IMAGES, LABELS
@@ -7,6 +9,7 @@ from convivo.data.layouts.listing import (
     SPLITS,
     dimensions,
     folders,
+    formats_in,
     given_splits,
     has_items,
     item_files,
@@ -20,10 +23,21 @@ NAME = "class-folders"
 
 
 def matches(root: Path) -> bool:
-    """Whether subfolders, here or one split down, hold image, volume or array files."""
+    """Whether subfolders, here or one split down, hold image, volume or array files.
+
+    Folders whose files are of different kinds (recordings, volumes, slides) are no classes, but
+    data sets beside each other.
+    """
     if not root.is_dir():
         return False
-    return any(_classes(folder) for folder in (*split_folders(root).values(), root))
+    found = (_classes(folder) for folder in (*split_folders(root).values(), root))
+    return any(classes and _alike(classes.values()) for classes in found)
+
+
+def _alike(folders_of_classes: Collection[Path]) -> bool:
+    """Whether at least half of the folders have a format in common."""
+    counts = Counter(one for folder in folders_of_classes for one in formats_in(folder))
+    return 2 * max(counts.values(), default=0) >= len(folders_of_classes)
 
 
 def index(root: Path) -> Index:

@@ -15,7 +15,7 @@ from convivo.data.layouts.dicom_places import Item, items_of
 from convivo.data.layouts.image_mask import folder_pair
 from convivo.data.layouts.listing import given_splits, item_files, relative
 from convivo.data.problems import problem
-from convivo.data.readers import is_item
+from convivo.data.readers import is_item, read_header
 from convivo.data.readers.dicom import laid_on_image
 from convivo.data.readers.dicom.catalogue import dicom_files, may_be_dicom, visible_files
 from convivo.data.readers.dicom.ordering import Fault
@@ -56,6 +56,8 @@ def index(root: Path) -> Index:
     scans, problems = _scans(top)
     base = top if top.is_dir() else top.parent
     items = items_of(base, scans)
+    if not items and top.is_file() and [one.file.kind for one in scans] == ["segmentation"]:
+        return _of_segmentation(root, scans[0])
     if not items:
         raise _nothing(root, problems)
     problems += [_faulty(base, item, fault) for item in items for fault in item.volume.faults]
@@ -76,6 +78,19 @@ def index(root: Path) -> Index:
         subject_source=SOURCE,
         problems=tuple(problems),
         unlabelled=tuple(dict.fromkeys(item.path for item in whole)),
+    )
+
+
+def _of_segmentation(root: Path, one: Scan) -> Index:
+    """A segmentation that is named itself is looked at as the map that it holds."""
+    return Index(
+        layout=NAME,
+        root=root,
+        task="segment",
+        spatial_dims=len(read_header(one.file.path).shape),
+        cases=(),
+        subject_source=SOURCE,
+        unlabelled=(one.file.path,),
     )
 
 

@@ -4,10 +4,20 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from convivo.data.readers import is_folder_item, is_item, read_header, stem_of, suffix_of
-from convivo.data.sample import Case, Split
+from convivo.data import sandbox
+from convivo.data.readers import (
+    NATIVE_HEADERS,
+    format_of,
+    is_folder_item,
+    is_item,
+    read_header,
+    stem_of,
+    suffix_of,
+)
+from convivo.data.sample import Case, Header, Split
 from convivo.errors import ReadError
 
 SPLITS: dict[str, Split] = {
@@ -59,6 +69,11 @@ def has_items(folder: Path) -> bool:
     """Whether the folder itself holds an image, volume or array file."""
     entries = _visible(folder)
     return any(_is_entry(e) and not _is_mat(e.name) for e in entries) or bool(_items(folder))
+
+
+def formats_in(folder: Path, most: int = 50) -> set[str]:
+    """Formats of the first files of a folder, by their names."""
+    return {format_of(e.name) for e in islice(filter(_is_entry, _visible(folder)), most)}
 
 
 def _items(folder: Path) -> list[str]:
@@ -122,8 +137,14 @@ def dimensions(paths: Sequence[Path | str]) -> int:
     first: ReadError | None = None
     for path in paths[:HEADERS_TRIED]:
         try:
-            return len(read_header(path).shape)
+            return len(_guarded_header(Path(path)).shape)
         except ReadError as error:
             first = first or error
     assert first is not None, "callers give at least one path"
     raise first
+
+
+def _guarded_header(path: Path) -> Header:
+    """The header, read in a child process where C code reads it."""
+    guard = format_of(path) in NATIVE_HEADERS and path.is_file()
+    return sandbox.alone(read_header, path) if guard else read_header(path)

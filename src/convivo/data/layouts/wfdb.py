@@ -6,7 +6,7 @@ Second step of the road for PhysioNet data: folder -> Index. Beats stay within t
 import csv
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convivo.data.readers import stem_of, suffix_of
@@ -32,9 +32,25 @@ class _Row:
 
 
 def matches(root: Path) -> bool:
-    """Whether `root` is a folder that holds `.hea` files itself."""
+    """Whether `root` is a folder that holds `.hea` files itself, or a file of such a record."""
     root = Path(root)
-    return root.is_dir() and next(root.glob("[!.]*.hea"), None) is not None
+    if root.is_dir():
+        return next(root.glob("[!.]*.hea"), None) is not None
+    return record_of(root) is not None
+
+
+def record_of(path: Path) -> Path | None:
+    """The header of the record that a file belongs to: itself, or the one that names the file.
+
+    Example:
+        >>> record_of(Path("no/such/record.hea")) is None
+        True
+    """
+    head = path.with_suffix(".hea")
+    if not head.is_file():
+        return None
+    named = path == head or path.suffix == LABEL_SUFFIX
+    return head if named or any(path.name in line.split()[:1] for line in _lines(head)) else None
 
 
 def index(root: Path) -> Index:
@@ -49,6 +65,8 @@ def index(root: Path) -> Index:
         ReadError: no record in the folder, or a label table that cannot be read.
     """
     root = Path(root)
+    if root.is_file():
+        return _one_record(root)
     heads, problems = _headers(root)
     if not heads and not problems:
         raise ReadError(root, "a WFDB folder holds .hea files", "none", "Check the path")
@@ -58,7 +76,21 @@ def index(root: Path) -> Index:
         return _beats(root, heads, problems)
     if table:
         return labelled_records(root, heads, problems, table)
-    paths = tuple(str(path.absolute()) for path in heads)
+    return _unlabelled(root, heads, problems)
+
+
+def _one_record(root: Path) -> Index:
+    """The record of one file, with its beats where it has them."""
+    head = record_of(root)
+    assert head is not None, "matches() was asked before"
+    heads = {head: reader.header(head)}
+    if not head.with_suffix(LABEL_SUFFIX).is_file():
+        return _unlabelled(root, heads, [])
+    found = _beats(head.parent, heads, [])
+    return replace(found, root=root)
+
+
+def _unlabelled(root: Path, heads: Iterable[Path], problems: list[Problem]) -> Index:
     return Index(
         layout=NAME,
         root=root,
@@ -66,7 +98,7 @@ def index(root: Path) -> Index:
         spatial_dims=1,
         cases=(),
         problems=tuple(problems),
-        unlabelled=paths,
+        unlabelled=tuple(str(path.absolute()) for path in heads),
     )
 
 

@@ -4,7 +4,7 @@ A new format is one module with `SUFFIXES`, `header(path, index)`, `read(path, i
 it makes sense, `read_labels` and `write_labels`, plus its suffixes here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +46,8 @@ READERS: dict[str, str] = {
     ".nhdr": "itk",
     ".mha": "itk",
     ".mhd": "itk",
+    ".mnc": "minc",
+    ".mnc.gz": "minc",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".hdf": "hdf5",
@@ -64,8 +66,9 @@ READERS: dict[str, str] = {
     ".txt": "ucr",
 }
 # formats of which one file is one item of a data set; .img is the second half of a .hdr
-ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "hdf5", "zarr", "matlab")
-ITEMS += ("edf", "brainvision", "dicom")
+ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "minc", "hdf5", "zarr")
+ITEMS += ("matlab", "edf", "brainvision", "dicom")
+NATIVE_HEADERS = frozenset(("itk", "minc", "hdf5", "brainvision"))  # C code reads all of it
 SECOND_HALVES = (".img", ".img.gz")
 FOLDERS = (".zarr",)  # an item that is a folder
 
@@ -105,6 +108,17 @@ def is_folder_item(path: Path | str) -> bool:
         (True, False)
     """
     return suffix_of(path) in FOLDERS
+
+
+def format_of(path: Path | str) -> str:
+    """Name of the module that would read a file of this name; without a known suffix DICOM.
+
+    Example:
+        >>> format_of("a/scan.nii.gz"), format_of("a/1.2.840.7")
+        ('nifti', 'dicom')
+    """
+    suffix = suffix_of(path)
+    return "dicom" if suffix is None else READERS[suffix]
 
 
 def reader_for(path: Path | str) -> ModuleType | None:
@@ -202,12 +216,20 @@ def read_events(path: Path | str, classes: Sequence[str], header: Header) -> Eve
 
 
 def write_labels(
-    path: Path | str, labels: np.ndarray, *, like: Path | str, like_index: int | None = None
+    path: Path | str,
+    labels: np.ndarray,
+    *,
+    like: Path | str,
+    like_index: int | None = None,
+    names: Mapping[int, str] | None = None,
+    keep_identifiers: bool = False,
 ) -> Path:
     """Save a label map (*S) in the format and on the grid of the file `like`, whole or not at all.
 
     Args:
         like_index: which volume of a DICOM folder `like` stands for, where it holds several.
+        names: of the values, for formats that tell them (DICOM SEG). keep_identifiers: let such a
+            format say who the patient is.
     Returns:
         the path written: of a JPEG or BMP image it ends in .png, which keeps values; of a DICOM
         series it is a DICOM SEG and ends in .dcm.
@@ -223,8 +245,11 @@ def write_labels(
         raise UsageError(path, rule, got, "Convert the images to PNG, TIFF, NIfTI or .npy")
     read_header(like)  # so that what is wrong with `like` is told from what is with `path`
     with saving(path):
-        if like_index is not None:
-            return module.write_labels(path, labels, like=like, like_index=like_index)
+        if _format(module) == "dicom":
+            return module.write_labels(
+                path, labels, like=like, like_index=like_index, names=names,
+                keep_identifiers=keep_identifiers,
+            )  # fmt: skip
         return module.write_labels(path, labels, like=like)
 
 

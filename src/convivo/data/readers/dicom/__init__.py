@@ -7,7 +7,7 @@ writing (a label map as DICOM SEG).
 Paths: a file, or a folder whose files at any depth make one volume or, with an index, several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def header(path: Path, index: int | None = None) -> Header:
     """Shape, spacing and affine of a volume; of several without an index, the first and `count`.
 
     A volume is (columns, rows, slices) with the affine in RAS mm, the convention of NIfTI files;
-    a single plane is an image (rows, columns). subject: the PatientID, never the name.
+    a single plane is an image (rows, columns). subject: a pseudonym, made from the PatientID.
 
     Raises:
         ReadError: no image, a damaged or truncated file, slices missing, no such volume.
@@ -119,9 +119,19 @@ def read_labels(
 
 
 def write_labels(
-    path: Path, labels: np.ndarray, *, like: Path, like_index: int | None = None
+    path: Path,
+    labels: np.ndarray,
+    *,
+    like: Path,
+    like_index: int | None = None,
+    names: Mapping[int, str] | None = None,
+    keep_identifiers: bool = False,
 ) -> Path:
-    """Save a map as DICOM SEG of the series `like`; each value is a segment called by it.
+    """Save a map as DICOM SEG of the series `like`; each value is a segment.
+
+    Args:
+        names: of the segments by value; else each is called by its value.
+        keep_identifiers: take over what the images say of the patient.
 
     Returns:
         the path written, which ends in .dcm.
@@ -131,8 +141,11 @@ def write_labels(
     """
     largest = int(labels.max()) if labels.size else 0
     values = np.unique(labels[labels > 0]) if labels.dtype.kind in "iub" else np.empty(0, int)
-    names = {int(value): str(value) for value in values} or {max(largest, 1): "1"}
-    return write_segmentation(path, labels, like=like, classes=names, like_index=like_index)
+    found = {int(value): str(value) for value in values} or {max(largest, 1): "1"}
+    return write_segmentation(
+        path, labels, like=like, classes=names or found, like_index=like_index,
+        keep_identifiers=keep_identifiers,
+    )  # fmt: skip
 
 
 def _stacked(volume: Volume) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Elements of a DICOM header as plain values; and who it is about, without the name."""
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,16 +37,10 @@ def each(value: Any) -> Any:
 
 
 def subject_of(dataset: "Dataset") -> str | None:
-    """The PatientID, or a pseudonym made from it where it holds a part of the patient's name."""
+    """A pseudonym made from the PatientID: one per id, the same in every file, run and machine.
+
+    Neither id nor name leave the headers. It hides them from readers of a report, not from who
+    has a list of all ids and tries them.
+    """
     given = text(dataset, "PatientID")
-    if not given:
-        return None
-    named = "^" in given or any(word in given.casefold() for word in _name_words(dataset))
-    return f"patient-{hashlib.sha256(given.encode()).hexdigest()[:10]}" if named else given
-
-
-def _name_words(dataset: "Dataset") -> list[str]:
-    """Words of the patient's name; what holds digits is a code and no name."""
-    words = re.split(r"[\^=,\s]+", text(dataset, "PatientName"))
-    long = [word.casefold() for word in words if len(word) > 2]
-    return [word for word in long if re.fullmatch(r"[^\W\d_]+(['’-][^\W\d_]+)*", word)]
+    return f"patient-{hashlib.sha256(given.encode()).hexdigest()[:10]}" if given else None

@@ -27,8 +27,8 @@ SMALLER_AT_MOST = 10_000  # times; an empty image in JPEG 2000 or JPEG-LS comes 
 class Instance:
     """One file. kind: "image", "segmentation", "contours", or "other" (plans, reports, indexes).
 
-    uid, series, place (frame of reference), sop_class: its identifiers. subject: the PatientID; a
-    pseudonym where that would tell the patient's name. colours: values per pixel once decoded.
+    uid, series, place (frame of reference), sop_class: its identifiers. subject: a pseudonym made
+    from the PatientID. colours: values per pixel once decoded.
     dtype: of the stored numbers. number: InstanceNumber. regions: number and name of each segment
     or contoured structure. refers: the series it belongs to; sources: the images.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convivo.data.readers.dicom import lossless
 from convivo.data.readers.dicom.instance import NATIVE, RLE, Instance
 from convivo.data.readers.dicom.opening import class_name, open_whole
 from convivo.data.readers.dicom.planes import Plane
@@ -67,6 +68,7 @@ def require_decoder(path: Path, dataset: "Dataset") -> None:
     """Refuse a compression for which no decoder is installed. Raises ReadError."""
     from pydicom.pixels import get_decoder
 
+    lossless.register()
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     rule = f"pixels compressed as {class_name(syntax)} ({syntax}) have a decoder"
     remedy = "pip install 'convivo[dicom]', or save the file uncompressed"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convivo.data.readers.dicom.catalogue import volume_at
+from convivo.data.readers.dicom.elements import subject_of
 from convivo.data.readers.dicom.opening import open_header, pydicom
 from convivo.data.readers.dicom.volumes import Volume
 from convivo.data.readers.failures import missing_extra
@@ -21,11 +22,11 @@ SUFFIX = ".dcm"
 SERIES_ON = 1000  # added to the number of the series, so that viewers list it after all others
 COPIED = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-    "FrameOfReferenceUID", "PositionReferenceIndicator", "Modality", "ImageType", "PatientID",
-    "StudyDate", "StudyTime", "Rows", "Columns", "NumberOfFrames", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "DimensionOrganizationSequence", "DimensionIndexSequence", "DimensionOrganizationType",
+    "FrameOfReferenceUID", "PositionReferenceIndicator", "Modality", "ImageType", "Rows",
+    "Columns", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "DimensionOrganizationSequence",
+    "DimensionIndexSequence", "DimensionOrganizationType",
 )  # fmt: skip
 """What a segmentation is told of its images. All else, names first, stays in their headers."""
 REQUIRED = (
@@ -46,8 +47,8 @@ def write_segmentation(
 ) -> Path:
     """Save a map as a segmentation of the series `like`, whole or not at all.
 
-    Of patient and study it takes over PatientID, date, and the identifiers it must refer to;
-    name, birth date and all the rest are left empty.
+    Of patient and study it takes over the identifiers (UIDs) it must refer to; PatientID becomes
+    the pseudonym that splits and reports use; name, dates and all the rest are left empty.
 
     Args:
         labels: (columns, rows, slices) as the series is read, or (rows, columns) of one image.
@@ -120,6 +121,7 @@ def _copied(dataset: "Dataset") -> "Dataset":
     for keyword in COPIED:
         if keyword in dataset:
             one[keyword] = dataset[keyword]
+    one.PatientID = subject_of(dataset) or ""
     return one
 
 

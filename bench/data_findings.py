@@ -1,0 +1,115 @@
+"""What `inspect` finds in real data sets, a row each, and how long it takes.
+
+Run: python bench/data_findings.py --data ../shared/data --out bench/results/data_findings.md
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from convivo.errors import ConvivoError
+from convivo.verbs.inspect import inspect
+
+ODD = "odd_inputs"
+SETS = (
+    "adrenalmnist3d_64", "basicmotions_uea", "breastmnist", "dsb2018_nuclei", "ecg200_ucr",
+    "hippocampus_msd", "hippocrop_dicom", "isbi2012_em", "malaria_cells", "medical_mnist6",
+    "mitbih", "mnist", "physionet2017_af", ODD, f"{ODD}/dicom", f"{ODD}/dicom_series_mr_4d",
+    f"{ODD}/edf", f"{ODD}/image_files", f"{ODD}/nifti", f"{ODD}/nifti_bids_spleen",
+    f"{ODD}/nifti_corrupt", f"{ODD}/nifti_orientation", f"{ODD}/png_tif_same_image",
+    f"{ODD}/text_signals/ecg.txt", f"{ODD}/tiff", f"{ODD}/tiff_3d_nuclei", f"{ODD}/wfdb",
+)  # fmt: skip
+MANY = 12  # classes that are listed
+
+
+def found_in(path):
+    """The cells of a row but the seconds."""
+    try:
+        document = inspect(path, quiet=True).document()
+    except ConvivoError as error:
+        return ("-", "-", "-", "-", "-", "-", f"{error.rule}; got {error.got}")
+    unit = f"{document['units']} {document['unit']}{'s' * (document['units'] != 1)}"
+    source = document["unit_source"]
+    return (
+        f"{document['layout']}, {document['spatial_dims']}D",
+        document["task"] or "-",
+        cases(document),
+        classes(document["classes"], document["task"]),
+        unit if source == "none" else f"{unit} ({source})",
+        sizes(document),
+        problems(document["problems"]),
+    )
+
+
+def cases(document):
+    text = f"{document['cases']:,}"
+    if document["excluded"]:
+        text += f", {len(document['excluded'])} left out"
+    if document["unlabelled"]:
+        text += f", {document['unlabelled']} without labels"
+    return text
+
+
+def classes(rows, task):
+    if not rows:
+        return "-"
+    of = "pixels" if task == "segment" else "count"
+    shown = ", ".join(f"{row['name']} {row[of]:,}" for row in rows[:MANY])
+    return shown + (f" ... ({len(rows)})" if len(rows) > MANY else "")
+
+
+def sizes(document):
+    shape, spacing = document["shape"], document["spacing"]
+    usual, least, most = (" x ".join(map(str, shape[key])) for key in ("median", "min", "max"))
+    text = f"{document['channels']} x {usual}"
+    if least != most:
+        text += f" ({least} to {most})"
+    if spacing["median"]:
+        numbers = " x ".join(f"{value:.4g}" for value in spacing["median"])
+        text += f", {numbers} {spacing['unit']}"
+    return f"{text}, {document['dtype']}"
+
+
+def problems(rows):
+    """Each code with how often it occurs, and where if it is but a few times."""
+    paths = {}
+    for row in rows:
+        paths.setdefault((row["severity"], row["code"]), []).append(row["path"])
+    told = []
+    for (severity, code), where in sorted(paths.items()):
+        mark = "**" if severity == "error" else ""
+        few = ", ".join(path for path in where if path) if len(where) < 4 else ""
+        told.append(f"{mark}{code}{mark} {len(where)}" + (f" ({few})" if few else ""))
+    return "; ".join(told) or "none"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("bench/results/data_findings.md"))
+    args = parser.parse_args()
+    inspect(args.data / "ecg200_ucr", quiet=True)  # imports
+    lines, times = [], Counter()
+    for name in SETS:
+        began = time.monotonic()
+        cells = found_in(args.data / name)
+        times[name] = time.monotonic() - began
+        lines.append(f"| {name} | " + " | ".join((*cells, f"{times[name]:.1f}")) + " |")
+        print(lines[-1], flush=True)
+    head = [
+        "# Findings in real data sets",
+        "",
+        "What `convivo inspect` says of each folder as it came; errors are bold, numbers behind a",
+        "class are cases, beats, or pixels of label maps. Made by `python bench/data_findings.py`;",
+        "a test holds every row. Seconds are those of two cores, imports left out.",
+        "",
+        "| set | layout | task | cases | classes | units | size | problems | s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    args.out.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
