@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convivo import layers
     from convivo.architectures.create import create
     from convivo.verbs.evaluate import evaluate
+    from convivo.verbs.generate import generate
     from convivo.verbs.inspect import inspect
     from convivo.verbs.load import load
     from convivo.verbs.nets import networks
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "create": "architectures.create",
     "evaluate": "verbs.evaluate",
+    "generate": "verbs.generate",
     "inspect": "verbs.inspect",
     "load": "verbs.load",
     "networks": "verbs.nets",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "create",
     "evaluate",
+    "generate",
     "inspect",
     "layers",
     "load",

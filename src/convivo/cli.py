@@ -170,6 +170,9 @@ def train(
     init: Annotated[
         Path | None, _option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
     ] = None,
+    normal: Annotated[
+        str | None, _option("To reconstruct, the class to train on alone.", "--normal")
+    ] = None,
     layout: Layout = None,
     subject: Subject = None,
     positive: Positive = None,
@@ -182,8 +185,8 @@ def train(
         data, out=out, net=net, task=task, ram=ram, vram=vram, time=time, epochs=epochs,
         seed=seed, settings=tuple(settings or ()), config=configuration, device=device,
         precision=precision, threads=threads, accept=tuple(accept or ()), resume=resume,
-        plan=plan, init=init, layout=layout, subject=subject, labels=labels, positive=positive,
-        quiet=context.obj,
+        plan=plan, init=init, normal=normal, layout=layout, subject=subject, labels=labels,
+        positive=positive, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 
@@ -224,6 +227,9 @@ def predict(
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
     backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
+    score_maps: Annotated[
+        bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
+    ] = False,
     ram: Ram = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -232,13 +238,40 @@ def predict(
     from convivo.verbs.predict import predict as verb
 
     document = verb(
-        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, ram=ram,
-        device=device, threads=threads, quiet=context.obj,
+        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend,
+        score_maps=score_maps, ram=ram, device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]
     lines += [f"failed: {row['error']}" for row in failed]
     return Answer(document, lambda: "\n".join([*lines, f"in {out}"]), int(bool(failed)))
+
+
+@app.command(epilog=EPILOG)
+def generate(
+    context: typer.Context,
+    run: RunFolder,
+    count: Annotated[int, _option("How many images.", "--count", min=1)],
+    out: Out,
+    seed: Annotated[int, _option("Of the random vectors.", "--seed", min=0)] = 0,
+    interpolate: Annotated[
+        bool, _option("Along a way between two random vectors.", "--interpolate")
+    ] = False,
+    of_class: Annotated[
+        str | None, _option("Only this class, if the network knows it.", "--class")
+    ] = None,
+    overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> Answer:
+    """Make new images with a network that generates."""
+    from convivo.verbs.generate import generate as verb
+
+    document = verb(
+        run, count=count, out=out, seed=seed, interpolate=interpolate, of_class=of_class,
+        overwrite=overwrite, device=device, threads=threads, quiet=context.obj,
+    )  # fmt: skip
+    return Answer(document, lambda: f"{document['done']} images in {out}, the first in grid.png")
 
 
 @app.command(epilog=EPILOG)

@@ -23,7 +23,7 @@ ORDER, PLACE = 1, 2  # streams of randomness, kept apart
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """images (B, C, *S) float32; targets (B,) int64 classes or (B, *S) label maps."""
+    """images (B, C, *S) float32; targets (B,) int64 classes or float32, or (B, *S) label maps."""
 
     images: np.ndarray
     targets: np.ndarray
@@ -35,7 +35,7 @@ class Item:
 
     case: int
     position: int = -1
-    label: int = -1
+    label: int | float = -1
 
 
 def items_of(store: Store) -> list[Item]:
@@ -46,7 +46,7 @@ def items_of(store: Store) -> list[Item]:
             pairs = zip(target.positions.tolist(), target.labels.tolist(), strict=True)
             items += [Item(case=case, position=p, label=y) for p, y in pairs if y >= 0]
         else:
-            items.append(Item(case=case, label=target if isinstance(target, int) else -1))
+            items.append(Item(case=case, label=target if isinstance(target, int | float) else -1))
     return items
 
 
@@ -110,7 +110,8 @@ class Batches:
             rule = f"a patch is larger than the network's two margins of {self.margin}"
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
-        self.weights = class_weights(np.array([item.label for item in self.items]), balance)
+        labels = np.array([item.label for item in self.items])
+        self.weights = class_weights(labels, balance if labels.dtype.kind in "iu" else 0.0)
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
@@ -145,7 +146,7 @@ class Batches:
         cut = {"window": self._window, "crop": self._crop, "patch": self._patch}[self.sampling]
         rows = [cut(item, rng) for item in chosen]
         images = np.stack([row[0] for row in rows]).astype(np.float32, copy=False)
-        targets = np.stack([np.asarray(row[1]) for row in rows]).astype(np.int64, copy=False)
+        targets = _typed(np.stack([np.asarray(row[1]) for row in rows]))
         return Batch(images=images, targets=targets)
 
     def _whole(self, chosen: list[Item]) -> Batch:
@@ -154,14 +155,14 @@ class Batches:
             images = self.store.images[cases]
         else:
             images = np.stack([self.store.images[case] for case in cases])
-        targets = np.array([item.label for item in chosen], np.int64)
+        targets = _typed(np.array([item.label for item in chosen]))
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
-    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         start = item.position - round(self.before * self.size[0])
         return window(self.store.images[item.case], start, self.size[0]), item.label
 
-    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         image = self.store.images[item.case]
         spare = image.shape[1] - self.size[0]
         start = int(rng.integers(0, spare + 1)) if spare > 0 else spare // 2
@@ -201,6 +202,12 @@ class Batches:
                 starts = zip(centre, self.inner, spare, strict=True)
                 return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
         return [int(rng.integers(0, s + 1)) for s in spare]
+
+
+def _typed(targets: np.ndarray) -> np.ndarray:
+    """Classes as int64, numbers to predict as float32."""
+    wanted = np.float32 if targets.dtype.kind == "f" else np.int64
+    return targets.astype(wanted, copy=False)
 
 
 def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:

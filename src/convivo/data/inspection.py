@@ -21,14 +21,13 @@ from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
 from convivo.data.problems import LEFT_OUT, left_out, of_many
+from convivo.data.purpose import for_task, is_judged_by_class, target_findings, target_row
 from convivo.data.sample import Case, Header, Index, Problem, Sample
 from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
 from convivo.data.survey import Pixels, Progress, read_headers, read_maps, read_pixels
 from convivo.data.units import Unit, Units, find_units, sections
-from convivo.errors import ReadError, UsageError
-
-TASKS = ("classify", "segment")
+from convivo.errors import ReadError
 
 NOTES: Mapping[Unit, str | None] = {
     "subject": None,
@@ -98,6 +97,7 @@ class Inspection:
             **self.statistics.document(),
             "classes": [dict(row) for row in self.class_counts],
             "positive_class": self.positive_class,
+            "target": target_row(self.index, self.cases),
             "problems": [_row(problem) for problem in self.problems],
             "excluded": list(self.excluded),
             "unlabelled": len(self.unlabelled),
@@ -127,7 +127,8 @@ def inspect_data(
 
     Args:
         path: folder or file, in any known layout.
-        task: insist on "classify" or "segment". layout: instead of the detected one.
+        task: what the labels are for ("classify", "regress", ...), see `data.purpose`.
+        layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
         progress: called with what is done, how many are done and how many there are.
@@ -135,8 +136,7 @@ def inspect_data(
         ReadError: nothing there, no known layout, no case that can be read.
         UsageError: an option that does not fit the data.
     """
-    index = detect(Path(path), layout)
-    _check_task(index, task)
+    index = for_task(detect(Path(path), layout), task)
     _require_some(index, index.cases, index.problems)
     cases, problems = read_headers(index.cases, progress)
     _require_some(index, cases, problems)
@@ -156,22 +156,13 @@ def inspect_data(
     if not index.classes:  # not one label map could be read
         _require_some(index, usable, problems)
     units, leaking = _units(index, usable, pixels, subject)
-    problems += [*header_findings(usable), *class_findings(index, usable, counts), *leaking]
+    problems += [*header_findings(usable), *target_findings(index, usable), *leaking]
+    if is_judged_by_class(index.task):
+        problems += class_findings(index, usable, counts)
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
     )  # fmt: skip
-
-
-def _check_task(index: Index, task: str | None) -> None:
-    if task is None or task == index.task:
-        return
-    if task not in TASKS:
-        known = f"Known: {', '.join(TASKS)}"
-        raise UsageError("--task", "a task that can be trained", repr(task), known)
-    remedy = "Leave --task out, or add label maps (segment) or class folders (classify)"
-    rule = f"the data have labels to {task}"
-    raise UsageError("--task", rule, f"labels to {index.task} ({index.layout})", remedy)
 
 
 def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:

@@ -22,7 +22,7 @@ from convivo.data.sample import Events, Sample
 HALF_BEYOND_BYTES = 2**30  # past this the store keeps float16: half the memory, 3 decimal digits
 HALF_MOST = float(np.finfo(np.float16).max)  # larger values would become infinite
 
-Target = int | np.ndarray | Events | None
+Target = int | float | np.ndarray | Events | None
 Prepared = tuple[np.ndarray, Placement, Target]
 
 

@@ -8,6 +8,8 @@ from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.inference.predictor import Predictor
 
+AT_ONCE = 1024  # images whose answers live at a time; a multiple of the usual batches
+
 
 def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
     """Answers on the prepared grid, without what only a final evaluation needs."""
@@ -15,12 +17,27 @@ def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any
         return _answers_at_once(predictor, store)
     rows = []
     for case, target in enumerate(store.targets):
-        found, labels = answer(predictor, store.images[case], target)
-        row = predictor.task.collect(
-            found, labels, id=store.ids[case], unit=store.units[case], **_quick(predictor)
+        image = np.asarray(store.images[case])
+        found, labels = answer(predictor, image, target)
+        context = _quick(predictor) | seen(predictor, image, target)
+        rows.append(
+            predictor.task.collect(
+                found, labels, id=store.ids[case], unit=store.units[case], **context
+            )
         )
-        rows.append(row)
     return rows
+
+
+def seen(predictor: Predictor, image: np.ndarray, target: Any) -> dict[str, Any]:
+    """What the network saw of a case, for tasks that hold its answer against it.
+
+    {"image": (n, C, *S)}: the whole image, or the windows around its labelled moments.
+    """
+    if predictor.task.output != "image":
+        return {}
+    if not isinstance(target, Events):
+        return {"image": image[None]}
+    return {"image": predictor.cut(image, target.positions[target.labels >= 0])}
 
 
 def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.ndarray, Any]:
@@ -38,11 +55,16 @@ def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.nda
 
 
 def _quick(predictor: Predictor) -> dict[str, bool]:
-    return {"quick": True} if predictor.task.output == "map" else {}
+    return {"quick": True} if predictor.task.output in ("map", "image") else {}
 
 
 def _answers_at_once(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
-    probabilities = predictor.run(np.asarray(store.images))
-    cases = zip(probabilities, store.targets, store.ids, store.units, strict=True)
-    collect = predictor.task.collect
-    return [collect(row[None], target, id=name, unit=unit) for row, target, name, unit in cases]
+    rows = []
+    for start in range(0, len(store), AT_ONCE):
+        images = np.asarray(store.images[start : start + AT_ONCE], np.float32)
+        for place, found in enumerate(predictor.run(images)):
+            case = start + place
+            context = _quick(predictor) | seen(predictor, images[place], store.targets[case])
+            context |= {"id": store.ids[case], "unit": store.units[case]}
+            rows.append(predictor.task.collect(found[None], store.targets[case], **context))
+    return rows

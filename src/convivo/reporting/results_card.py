@@ -11,10 +11,16 @@ from convivo.reporting.distributions import (
 )
 from convivo.reporting.formatting import at, count, decimal, mapping, real, sequence, short
 from convivo.reporting.headline import score_name
-from convivo.reporting.results_figures import calibration_figure, case_figure, roc_figure
+from convivo.reporting.results_figures import (
+    agreement_figure,
+    calibration_figure,
+    case_figure,
+    roc_figure,
+)
 from convivo.reporting.wording import GROUPS, class_of, interval_text, places_of, wording
 
 LARGEST_CONFUSION = 16
+CURVES = (roc_figure, calibration_figure, agreement_figure)
 
 
 def metric_tables(report: Report) -> list[dict[str, Any]]:
@@ -146,7 +152,7 @@ def results_card(report: Report) -> dict[str, Any]:
         "tables": metric_tables(report),
         "confusion": confusion(report),
         "confused": confused_pairs(report),
-        "curves": [f for f in (roc_figure(report), calibration_figure(report)) if f],
+        "curves": [figure for draw in CURVES if (figure := draw(report))],
         "cases": case_figure(report),
         "explanations": explanations(report),
         "unit": str(at(report.evaluation, "unit") or "unit"),

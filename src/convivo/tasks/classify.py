@@ -1,5 +1,6 @@
 """Classification: one class for an image, a volume, a series, or each beat of a record."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from convivo.metrics.beats import beat_metrics, quick_j_kappa
-from convivo.metrics.classification import classification_metrics
+from convivo.metrics.classification import (
+    calibration_curve,
+    classification_metrics,
+    roc_curves,
+)
+from convivo.tasks.task import Line
 
 # Szegedy et al. 2015, arXiv:1409.4842, section 5
 AUXILIARY_WEIGHT = 0.3
@@ -42,6 +48,11 @@ class Classify:
     def score_name(self) -> str:
         """The metric that picks the best weights."""
         return "j_kappa" if self.aami else "balanced_accuracy"
+
+    @property
+    def columns(self) -> list[str]:
+        """Head of a table: the class called, and how probable each one is."""
+        return ["prediction", *[f"p_{name}" for name in self.classes]]
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a batch: images (B, C, *S), targets (B,) int64.
@@ -95,6 +106,39 @@ class Classify:
                 probabilities.argmax(1), targets, units, classes=self.classes, seed=seed
             )
         return metrics
+
+    def row(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """How many of a case's items were right; of a single one its truth and answer."""
+        predicted = answer["probabilities"].argmax(1)
+        right = predicted == answer["targets"]
+        row = {"items": len(right), "accuracy": float(right.mean()) if len(right) else None}
+        if len(right) == 1:
+            row |= {
+                "truth": self.classes[int(answer["targets"][0])],
+                "prediction": self.classes[int(predicted[0])],
+                "probability": float(answer["probabilities"].max()),
+            }
+        return row
+
+    def lines(self, answer: dict[str, Any]) -> Iterator[Line]:
+        """A line an item."""
+        samples = answer.get("samples", [""] * len(answer["targets"]))
+        rows = zip(samples, answer["targets"], answer["probabilities"], strict=True)
+        for sample, target, found in rows:
+            yield sample, self.classes[int(target)], self.cells(found)
+
+    def cells(self, found: np.ndarray) -> list[object]:
+        """(K,) probabilities -> the class called, and their text."""
+        return [self.classes[int(found.argmax())], *[f"{p:.6f}" for p in found]]
+
+    def details(self, answers: list[dict[str, Any]]) -> dict[str, Any]:
+        """Number of items, ROC curves, calibration curve."""
+        probabilities, targets, _ = _joined(answers)
+        return {
+            "items": len(targets),
+            "roc": roc_curves(probabilities, targets, self.classes, positive=self.positive),
+            "calibration": calibration_curve(probabilities, targets),
+        }
 
 
 def _joined(answers: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,6 +23,8 @@ from convivo.verbs.affording import afford, bounds_of, counted_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
+from convivo.verbs.features import FILE as FEATURES_FILE
+from convivo.verbs.features import load_features
 from convivo.verbs.fixing import draft_plan, set_threads
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
@@ -86,7 +88,7 @@ def fix_parts(
     with told_of_shortage(budget):
         parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
-    if own is not None:
+    if own is not None and parts.judge is None:
         _must_answer(parts)
     if "steps" not in draft:
         reading_tests = per_case * CASE_SHARE * len(split.test)
@@ -100,6 +102,8 @@ def fix_parts(
         fresh = build_network(draft).to(where)
         begin(fresh, draft)
         parts.state.network.load_state_dict(fresh.state_dict())
+        if parts.state.average is not None:
+            parts.state.average.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
     return parts, split, resolved(chosen, draft)
 
@@ -130,7 +134,7 @@ def _must_answer(parts: Parts) -> None:
     with torch.inference_mode():
         answer = parts.state.network.eval()(images)
     got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
-    positions = parts.batches.inner if parts.task.output == "map" else ()
+    positions = parts.batches.inner if parts.task.output in ("map", "image") else ()
     wanted = (len(images), parts.task.outputs, *positions)
     if got != wanted:
         name = type(parts.state.network).__name__
@@ -187,9 +191,10 @@ def parts_again(
     network = own if own is not None else build_network(plan)
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)
+    judging = load_features(plan, folder / FEATURES_FILE) if plan["task"] == "generate" else None
     parts = build_parts(
         plan, network, inspection, split,
-        device=pick_device(device), progress=partial(_bar, quiet=quiet),
+        device=pick_device(device), progress=partial(_bar, quiet=quiet), features=judging,
     )  # fmt: skip
     parts.state.counters.precision = plan["precision"]
     return parts, split

@@ -14,12 +14,16 @@ from convivo.planning.document import plan_document
 from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import grey_statistics, spread
+from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
+from convivo.verbs.task_fields import task_fields
 
 LOOKED_AT = 300
 # settings of the training that have a place of their own in the plan
+# a number to predict may be a size or a rate
+STEADY: dict[str, dict[str, float]] = {"regress": {"scale": 0.0, "time_warp": 0.0}}
 ELSEWHERE = {"epochs", "steps", "precision", "threads", "seed", "border_weight", "border_sigma"}
 
 
@@ -42,7 +46,7 @@ def draft_plan(
     seen, train = settings.input, settings.train
     plan: dict[str, Any] = {
         "task": facts.task,
-        "task_fields": _task_fields(inspection, facts, settings),
+        "task_fields": task_fields(inspection, split.train, facts, settings, preparation),
         "label_values": list(inspection.index.label_values or ()) or None,
         "network": _network(facts, settings, seen.size or [], network),
         "preparation": preparation.to_dict(),
@@ -51,7 +55,7 @@ def draft_plan(
             "size": seen.size,
             "before": seen.before,
             "foreground": seen.foreground,
-            "batch": max(16, train.batch or 1) if facts.task == "classify" else train.batch,
+            "batch": max(16, train.batch or 1) if facts.task != "segment" else train.batch,
         },
         "train": train.model_dump(exclude=ELSEWHERE),
         "augment": _augmentation(facts, settings),
@@ -61,6 +65,10 @@ def draft_plan(
         "reasons": reasons,
         "batch": train.batch,
     }
+    if facts.task == "generate":
+        held = {c.target for c in inspection.cases if c.target is not None}
+        classes = facts.num_classes if facts.events else len(held)
+        plan["features"] = features_entry(settings.task.feature_steps, classes)
     return plan, network if network is not None else build_network(plan)
 
 
@@ -158,36 +166,6 @@ def _preparation(
     return Preparation(**fields)
 
 
-def _task_fields(inspection: Inspection, facts: Facts, settings: Settings) -> dict[str, Any]:
-    classes = list(inspection.index.classes)
-    if facts.task == "segment":
-        spacing = facts.spacing or (1.0,) * facts.spatial_dims
-        tolerance = sorted(spacing)[len(spacing) // 2]
-        unit = facts.spacing_unit if facts.spacing else "px"
-        fields = {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
-        return fields | _border_fields(settings)
-    positive = inspection.positive_class
-    return {
-        "classes": classes,
-        "positive": classes.index(positive) if positive in classes else 1,
-        "aami": bool(inspection.index.extra.get("aami")),
-        "label_smoothing": settings.train.label_smoothing,
-    }
-
-
-def _border_fields(settings: Settings) -> dict[str, Any]:
-    """The weight map's part of the task, where one is asked for."""
-    train, spacing = settings.train, settings.input.spacing
-    if not train.border_weight:
-        return {}
-    steps = [step / min(spacing) for step in spacing] if spacing else None
-    return {
-        "border_weight": train.border_weight,
-        "border_sigma": train.border_sigma,
-        "border_spacing": steps,
-    }
-
-
 def _network(
     facts: Facts, settings: Settings, size: list[int], network: nn.Module | None
 ) -> dict[str, Any]:
@@ -209,8 +187,13 @@ def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:
     from convivo.data.augment import Augmentation, default
 
     flips = tuple(settings.augment.flips or ())
+    if facts.task in ("reconstruct", "generate"):  # what is altered would be rebuilt, or imitated
+        mirrored = Augmentation(flip_axes=flips).to_dict() | settings.augment.fields
+        alters = any(value for key, value in mirrored.items() if key != "low_resolution")
+        return Augmentation.from_dict(mirrored).to_dict() if alters else None
     preset = default(facts.spatial_dims, facts.task, flips)
-    return Augmentation.from_dict(preset.to_dict() | settings.augment.fields).to_dict()
+    kept = STEADY.get(facts.task, {})
+    return Augmentation.from_dict(preset.to_dict() | kept | settings.augment.fields).to_dict()
 
 
 def set_threads(wish: int | None) -> int:

@@ -48,6 +48,7 @@ class Keeping:
         headers = [case.header for case in cases.values() if case.header is not None]
         self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
         self.maps = draft["task"] == "segment"
+        self.images = draft["task"] == "reconstruct"
         self._passes: dict[Axes, int] = {}
 
     @cached_property
@@ -96,7 +97,7 @@ class Keeping:
             shape = (self.draft["network"]["in_channels"], *tile)
             held = sum(t.numel() * t.itemsize for t in self.network.state_dict().values())
             traced = rehearse(self.network, shape, 1, mode="infer")
-            answer = 8 * predictor.task.outputs * (prod(tile) if self.maps else 1)
+            answer = 8 * predictor.task.outputs * (prod(tile) if self.maps or self.images else 1)
             self._passes[tile] = max(0, tensors_peak(traced) - held) + answer
         return self._passes[tile]
 

@@ -11,6 +11,7 @@ from convivo.data.sample import Events, Sample
 from convivo.evaluation.evaluate import predict_labels
 from convivo.reporting.content import CasePicture
 from convivo.verbs.measure import Measured
+from convivo.verbs.rebuilt_pictures import pairs
 from convivo.verbs.setup import build_preparation, build_task
 
 MAPS, TRACES, IMAGES = 3, 4, 6  # shown at either end: three pictures a row, wide traces
@@ -41,9 +42,10 @@ def best_and_worst(
     def load(name: str) -> Sample:
         return inspection.load(cases[name])
 
-    if build_task(plan).output == "map":
-        return _maps(plan, load, measured)
-    return _tables(plan, load, measured)
+    if plan["task"] == "generate":  # no case is answered well or badly
+        return [], []
+    show = {"segment": _maps, "regress": _numbers, "reconstruct": pairs}.get(plan["task"], _tables)
+    return show(plan, load, measured)
 
 
 def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
@@ -66,6 +68,22 @@ def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
         )  # fmt: skip
 
     return [picture(r) for r in rows[:count]], [picture(r) for r in rows[-count:][::-1]]
+
+
+def _numbers(plan: Plan, load: Load, measured: Measured) -> Pictures:
+    rows = sorted(measured.document["per_case"], key=lambda row: abs(row["error"]))
+    count = min(TRACES if plan["network"]["spatial_dims"] == 1 else IMAGES, -(-len(rows) // 2))
+
+    def picture(row: Mapping[str, Any]) -> CasePicture:
+        sample = load(row["id"])
+        return CasePicture(
+            id=row["id"], caption=f"error {row['error']:+.4g}",
+            text=f"truth {row['truth']:.4g}, predicted {row['value']:.4g}",
+            image=sample.image.astype(np.float32),
+            spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
+        )  # fmt: skip
+
+    return [picture(r) for r in rows[:count]], [picture(r) for r in rows[count:][-count:][::-1]]
 
 
 def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
