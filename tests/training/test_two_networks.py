@@ -1,6 +1,7 @@
 """A generator and a discriminator in the one loop: both learn, and a resumed run is the same."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_generator_waits_for_its_turn(tmp_path) -> None:
         return draw(number)
 
     training.start(watched)
-    changed = [not torch.equal(a, b) for a, b in zip(seen, seen[1:], strict=False)]
+    changed = [not torch.equal(a, b) for a, b in pairwise(seen)]
     assert changed == [True, False, False, True, False]
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convivo.architectures.dcgan import DCGAN
 from convivo.metrics.generation import frechet_distance, generation_metrics
 from convivo.tasks.task import Line
 
@@ -57,11 +56,11 @@ class Generate:
         """Head of a table: the training case that is most like an image, and how far it is."""
         return ["nearest_train", "distance"]
 
-    def step(self, network: DCGAN, images: Tensor, targets: Tensor) -> Tensor:
-        """Both losses in one, for plans: what a step holds at its peak is less than this."""
+    def step(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
+        """Both losses of a DCGAN, for plans: at its peak a step holds less than this."""
         return self.judge(network, images, targets) + self.create(network, images, targets)
 
-    def judge(self, network: DCGAN, images: Tensor, targets: Tensor) -> Tensor:
+    def judge(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
         """The discriminator's loss: images (B, C, *S), targets (B,) classes.
 
         As many new images are held against them, which no gradient leads back from.
@@ -78,7 +77,7 @@ class Generate:
             return fake.mean() - real.mean() + self.penalty * ((slopes - 1) ** 2).mean()
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def create(self, network: DCGAN, images: Tensor, targets: Tensor) -> Tensor:
+    def create(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
         """The generator's loss, of as many new images as `images` has."""
         labels = self._labels(targets)
         judged = network.discriminator(self._made(network, images, labels), labels).float()
@@ -87,7 +86,7 @@ class Generate:
     def _labels(self, targets: Tensor) -> Tensor | None:
         return targets if self.conditional else None
 
-    def _made(self, network: DCGAN, images: Tensor, labels: Tensor | None) -> Tensor:
+    def _made(self, network: Any, images: Tensor, labels: Tensor | None) -> Tensor:
         z = torch.randn(len(images), network.latent, device=images.device)
         return network.generator(z, labels)
 

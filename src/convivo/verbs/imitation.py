@@ -9,7 +9,9 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.batches import items_of, window
 from convivo.data.sample import Sample
+from convivo.data.split import Split
 from convivo.data.store import Store, build_store
+from convivo.errors import DataError
 from convivo.evaluation.evaluate import Evaluation
 from convivo.metrics.generation import nearest
 from convivo.tasks.task import Task
@@ -17,7 +19,7 @@ from convivo.verbs.drawing import classes_to_draw, drawn
 from convivo.verbs.facts import spread_ids
 from convivo.verbs.features import Features
 
-MOST = 10_000  # items of a kind: as many as the contract's figures are of
+FEWEST, MOST = 2, 10_000  # items of a kind: as many as the contract's figures are of
 PORTION = 256  # cases in memory at a time
 JUDGED = 512  # images a validation
 Load = Callable[[str], Sample]
@@ -36,6 +38,18 @@ def seen_images(plan: Plan, store: Store, places: Sequence[int] | None = None) -
     before = round(sampling["before"] * length)
     rows = [window(store.images[item.case], item.position - before, length) for item in items]
     return np.stack(rows).astype(np.float32)
+
+
+def must_judge(plan: Plan, split: Split) -> None:
+    """Refuse parts too small to have a distribution; a record holds many items.
+
+    Raises:
+        DataError: fewer than two validation or test cases.
+    """
+    fewest = min(len(split.val), len(split.test))
+    if plan["sampling"]["mode"] != "window" and fewest < FEWEST:
+        rule = f"to generate, validation and test hold at least {FEWEST} cases each"
+        raise DataError("train", rule, fewest, "Add cases")
 
 
 def judge_of(

@@ -23,7 +23,7 @@ from convivo.training.adversarial import adversarial_update
 from convivo.training.state import Counters, State
 from convivo.training.update import Step, Update, train_step
 from convivo.verbs.features import features_of, train_features
-from convivo.verbs.imitation import judge_of
+from convivo.verbs.imitation import judge_of, must_judge
 from convivo.verbs.normal_only import learnt_from, without_others
 from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task, margin_of
 
@@ -160,6 +160,7 @@ def build_parts(
     )
     task, judge = build_task(plan), None
     if plan["task"] == "generate":
+        must_judge(plan, split)
         if features is None:
             features = train_features(plan, batches, progress)
         judge = judge_of(plan, task, features_of(features), stores[1])

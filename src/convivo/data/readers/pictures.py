@@ -73,7 +73,7 @@ def _tiff(path: Path, image: np.ndarray, like: Path | None) -> None:
     try:
         import tifffile
     except ImportError as error:
-        raise missing_extra("tifffile", "tiff", path) from error
+        raise missing_extra("tifffile", "tiff", str(path)) from error
     colour = len(image) == 3 and image.ndim == 3
     array = np.moveaxis(image, 0, -1) if colour else image[0] if len(image) == 1 else image
     tifffile.imwrite(path, array, photometric="rgb" if colour else "minisblack")
