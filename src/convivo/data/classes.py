@@ -74,7 +74,7 @@ def case_counts(
         return _beats(index, cases)
     if index.task == "segment":
         return {c.id: tuple(int(n > 0) for n in pixels.get(c.id, ())) for c in cases}, []
-    several = index.extra.get("targets")
+    several = index.extra.get("targets") if index.task == "classify" else None
     if isinstance(several, np.ndarray):  # several labels a case, a row (L,) each
         return {c.id: tuple(several[c.index or 0].tolist()) for c in cases}, []
     rows = np.eye(len(index.classes), dtype=int).tolist()

@@ -18,6 +18,7 @@ from convivo.data.sample import Case, Index, Problem
 from convivo.errors import ConvivoError, UsageError
 
 TASKS = ("classify", "regress", "segment", "reconstruct", "generate")
+MOST_LABELS = 62
 QUANTILES = 5  # groups of neighbouring targets that every part of a split gets its share of
 
 
@@ -31,6 +32,8 @@ def for_task(index: Index, task: str | None) -> Index:
     Raises:
         UsageError: an unknown task, or labels that it cannot use.
     """
+    if index.extra.get("multi_label") and task in (None, "classify"):
+        return _sets(index)
     if task is None:
         return _numbers(index) if _has_fractions(index) else index
     if task not in TASKS:
@@ -82,6 +85,21 @@ def target_row(index: Index, cases: Sequence[Case]) -> dict[str, float | int] | 
     low, median, high = (float(f(values)) for f in (np.min, np.median, np.max))
     distinct = len(np.unique(values))
     return {"min": low, "median": median, "max": high, "distinct": distinct}
+
+
+def _sets(index: Index) -> Index:
+    """The index whose targets are sets of classes, as the bits of a whole number.
+
+    Raises:
+        UsageError: more classes than a number has bits.
+    """
+    table = np.asarray(index.extra["targets"], np.int64)
+    if table.shape[1] > MOST_LABELS:
+        rule, got = f"at most {MOST_LABELS} labels a case", f"{table.shape[1]} columns"
+        raise UsageError(index.root, rule, got, "Leave out columns")
+    sets = (table << np.arange(table.shape[1])).sum(1).tolist()
+    cases = tuple(replace(case, target=sets[case.index or 0]) for case in index.cases)
+    return replace(index, cases=cases)
 
 
 def _number(name: str) -> float | None:

@@ -90,6 +90,8 @@ def confusion(report: Report) -> dict[str, Any] | None:
     """Counts and shares of each true class by predicted class; None where there are none."""
     found = at(report.evaluation, "metrics", "confusion")
     value = found if found is not None else at(report.evaluation, "confusion")
+    if _is_several(value):
+        return None
     rows = [[real(v) or 0.0 for v in sequence(row)] for row in sequence(at(value, "value"))]
     labels = [str(label) for label in sequence(at(value, "labels"))]
     rows, labels = occurring(rows, labels)
@@ -103,6 +105,12 @@ def confusion(report: Report) -> dict[str, Any] | None:
         "rows": [confusion_row(name, row, n) for n, (name, row) in
                  enumerate(zip(names, rows, strict=False))],
     }  # fmt: skip
+
+
+def _is_several(value: object) -> bool:
+    """Whether there is a table for each class, since classes may occur together."""
+    first = next(iter(sequence(at(value, "value"))), None)
+    return bool(sequence(next(iter(sequence(first)), None)))
 
 
 def occurring(rows: list[list[float]], labels: list[str]) -> tuple[list[list[float]], list[str]]:
@@ -129,6 +137,8 @@ def confusion_row(name: str, row: Sequence[float], place: int) -> dict[str, Any]
 def confused_pairs(report: Report) -> list[dict[str, str]]:
     """The most frequent mistakes, for a confusion matrix too large to print."""
     value = at(report.evaluation, "metrics", "confusion")
+    if _is_several(value):
+        return []
     rows, labels = sequence(at(value, "value")), sequence(at(value, "labels"))
     if len(rows) <= LARGEST_CONFUSION or len(labels) < len(rows):
         return []

@@ -104,7 +104,8 @@ def case_figure(report: Report) -> dict[str, Any] | None:
     if not strips:
         return None
     title = wording(base).name
-    plot = strip_plot(strips, label=f"{title} of each test case by class.", x_label=title)
+    plot = strip_plot(strips, label=f"{title} of each test case by class.", x_label=title,
+                      errors=wording(base).group == "error")  # fmt: skip
     caption = f"{title} of each case by class: a dot a case, the box from the first to the third "
     caption += "quartile, the bar at the median."
     return {"plot": plot, "legend": "", "caption": caption}
@@ -117,7 +118,8 @@ def anomaly_figure(scores: Mapping[str, Any]) -> dict[str, Any]:
               ids=[str(name)] * len(sequence(values)), color=n)
         for n, (name, values) in enumerate(scores.items())
     ][:SHOWN_STRIPS]  # fmt: skip
-    plot = strip_plot(strips, label="Anomaly score by class.", x_label="anomaly score")
+    plot = strip_plot(strips, label="Anomaly score by class.", x_label="anomaly score",
+                      errors=True)  # fmt: skip
     caption = "Anomaly score (mean squared error) by class: the box from the first to the third "
     caption += "quartile, the bar at the median."
     return {"plot": plot, "legend": "", "caption": caption}

@@ -73,6 +73,7 @@ class Facts:
     shape: median spatial shape in the data's own orientation (canonical for volumes).
     spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
     flips: axes whose mirroring looks natural. oriented: cases say how they lie in the body.
+    exclusive: a case has one class, not several.
     """
 
     task: str
@@ -91,6 +92,7 @@ class Facts:
     flips: tuple[int, ...]
     channel_names: tuple[str, ...]
     oriented: bool
+    exclusive: bool = True
 
 
 def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
@@ -308,7 +310,9 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
     if facts.task == "generate":
         batch = max(2, min(GENERATED_BATCH[facts.spatial_dims], facts.items))
     seen = [n for n in facts.counts if n]
-    uneven = facts.task == "classify" and seen and max(seen) > IMBALANCE * min(seen)
+    uneven = (
+        facts.task == "classify" and facts.exclusive and seen and max(seen) > IMBALANCE * min(seen)
+    )
     if uneven:
         reasons.append("rare classes are drawn more often (by the square root of their rarity)")
     lr, weight_decay, clip = RATES[facts.task]

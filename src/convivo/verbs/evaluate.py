@@ -112,7 +112,8 @@ def _elsewhere(
         inspection = inspection_of(data, task=plan["task"])
     classes = plan["task_fields"]["classes"]
     theirs = list(inspection.index.classes)
-    if [c for c in theirs if c not in classes] or plan["task"] != inspection.index.task:
+    apart = plan["task_fields"].get("several", False) and theirs != classes
+    if apart or [c for c in theirs if c not in classes] or plan["task"] != inspection.index.task:
         rule = f"other data must have the run's classes ({', '.join(classes)})"
         raise DataError(inspection.index.root, rule, ", ".join(theirs), "Rename them with --labels")
     inspection = _with_classes(inspection, plan)

@@ -6,6 +6,7 @@ from typing import TypeVar
 import numpy as np
 
 from convivo.arrays.preparation import Preparation, prepare
+from convivo.data.classes import totals
 from convivo.data.inspection import Inspection
 from convivo.data.sample import Case, Events, Sample
 from convivo.data.symmetry import natural_flips
@@ -42,6 +43,7 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         spacing_unit=first.spacing_unit,
         dtype=first.dtype,
         items=sum(counts) if inspection.index.events else len(cases),
+        exclusive=not inspection.index.extra.get("multi_label"),
         flips=_flips(some, spatial_dims),
         channel_names=names,
         oriented=first.affine is not None,
@@ -102,6 +104,8 @@ def _counts(
     if inspection.index.events:
         targets = [s.target for s in some if isinstance(s.target, Events)]
         labels = np.concatenate([t.labels for t in targets])
+    elif inspection.index.extra.get("multi_label"):
+        return tuple(totals(cases, inspection.case_counts, number))
     elif inspection.index.task != "classify":
         return (0,) * number
     else:

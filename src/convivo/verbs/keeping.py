@@ -76,6 +76,8 @@ class Keeping:
         return self.draft["batch"] if setting.accumulate > 1 else setting.batch
 
     def _validating(self, setting: Setting) -> int:
+        if self.draft["task"] == "generate":
+            return 0  # it makes a few images without gradients: less than a step
         shape = max(self.parts[1] or self.parts[0], key=prod)
         predictor = self._predictor(setting)
         kept = 4 * prod(shape) + SCORING * prod(shape[1:]) if self.maps else 0

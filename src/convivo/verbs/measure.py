@@ -100,6 +100,7 @@ def measure(
         "predicted": costs["predicted"],
         "measured": costs["measured"],
         "score_name": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
+        "validated_by": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
         "per_case": [
             {"id": a["id"], "unit": a["unit"]} | task.row(a) for a in evaluation.answers
         ],

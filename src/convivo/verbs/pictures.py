@@ -28,8 +28,8 @@ class _Item:
 
     case: str
     sample: int | None
-    truth: int
-    prediction: int
+    truth: str
+    prediction: str
     probability: float
 
 
@@ -87,8 +87,8 @@ def _numbers(plan: Plan, load: Load, measured: Measured) -> Pictures:
 
 
 def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
-    items = [item for answer in measured.evaluation.answers for item in _items(answer)]
-    classes = build_task(plan).classes
+    task: Any = build_task(plan)
+    items = [item for answer in measured.evaluation.answers for item in _items(answer, task)]
     right = [item for item in items if item.truth == item.prediction]
     wrong = [item for item in items if item.truth != item.prediction]
     count = TRACES if plan["network"]["spatial_dims"] == 1 else IMAGES
@@ -96,14 +96,14 @@ def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
     worst = _varied(sorted(wrong, key=lambda item: -item.probability), count)
 
     def show(item: _Item) -> CasePicture:
-        return _item_picture(item, load(item.case), classes)
+        return _item_picture(item, load(item.case))
 
     return [show(item) for item in best], [show(item) for item in worst]
 
 
 def _varied(items: Sequence[_Item], count: int) -> list[_Item]:
     """The first few, the classes taking turns, so that one class does not fill the page."""
-    by_class: dict[int, list[_Item]] = {}
+    by_class: dict[str, list[_Item]] = {}
     for item in items:
         by_class.setdefault(item.truth, []).append(item)
     chosen: list[_Item] = []
@@ -114,20 +114,20 @@ def _varied(items: Sequence[_Item], count: int) -> list[_Item]:
     return chosen
 
 
-def _items(answer: Mapping[str, Any]) -> list[_Item]:
+def _items(answer: Mapping[str, Any], task: Any) -> list[_Item]:
     samples = answer.get("samples", [None] * len(answer["targets"]))
     rows = zip(samples, answer["targets"], answer["probabilities"], strict=True)
     return [
         _Item(
-            case=answer["id"], sample=None if sample is None else int(sample), truth=int(truth),
-            prediction=int(p.argmax()), probability=float(p.max()),
+            case=answer["id"], sample=None if sample is None else int(sample),
+            truth=task.truth_of(truth), prediction=task.called(p), probability=task.sureness(p),
         )
         for sample, truth, p in rows
     ]  # fmt: skip
 
 
-def _item_picture(item: _Item, sample: Sample, classes: Sequence[str]) -> CasePicture:
-    truth, called = classes[item.truth], classes[item.prediction]
+def _item_picture(item: _Item, sample: Sample) -> CasePicture:
+    truth, called = item.truth or "none", item.prediction or "none"
     image, marks, caption = sample.image.astype(np.float32), (), item.case
     if item.sample is not None and isinstance(sample.target, Events):
         rate = 1 / sample.spacing[0] if sample.spacing else 100.0

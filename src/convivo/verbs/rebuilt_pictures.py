@@ -25,8 +25,10 @@ def pairs(
         for answer in answers for place, score in enumerate(answer["mse"])
     ]  # fmt: skip
     items.sort(key=lambda item: item[0])
-    best = _apart(items)
-    worst = [item for item in _apart(items[::-1]) if item not in best]
+    count = min(SHOWN, max(1, len(answers) // 2))
+    best = _apart(items, count)
+    chosen = {item[1]["id"] for item in best}
+    worst = _apart([item for item in items[::-1] if item[1]["id"] not in chosen], count)
 
     def picture(item: tuple[float, dict[str, Any], int]) -> CasePicture:
         return _picture(plan, load, measured, item)
@@ -34,12 +36,12 @@ def pairs(
     return [picture(item) for item in best], [picture(item) for item in worst]
 
 
-def _apart(items: list[tuple[float, dict[str, Any], int]]) -> list[tuple]:
+def _apart(items: list[tuple[float, dict[str, Any], int]], count: int) -> list[tuple]:
     """The first few of different cases."""
     chosen: dict[str, tuple] = {}
     for item in items:
         chosen.setdefault(item[1]["id"], item)
-        if len(chosen) == SHOWN:
+        if len(chosen) == count:
             break
     return list(chosen.values())
 

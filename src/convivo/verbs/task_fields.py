@@ -72,6 +72,7 @@ def _classify(
         "positive": classes.index(positive) if positive in classes else 1,
         "aami": bool(inspection.index.extra.get("aami")),
         "label_smoothing": settings.train.label_smoothing,
+        **({} if facts.exclusive else {"several": True}),
     }
 
 
