@@ -20,6 +20,7 @@ from convivo.errors import (
 if TYPE_CHECKING:
     from convivo import layers
     from convivo.architectures.create import create
+    from convivo.verbs.compare import compare
     from convivo.verbs.evaluate import evaluate
     from convivo.verbs.generate import generate
     from convivo.verbs.inspect import inspect
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "compare": "verbs.compare",
     "create": "architectures.create",
     "evaluate": "verbs.evaluate",
     "generate": "verbs.generate",
@@ -55,6 +57,7 @@ __all__ = [
     "ShapeError",
     "UsageError",
     "__version__",
+    "compare",
     "create",
     "evaluate",
     "generate",

@@ -11,6 +11,7 @@ import typer
 
 from convivo import config, console
 from convivo.console import Answer
+from convivo.errors import UsageError
 
 EPILOG = "With any command: --json prints one JSON document, -q no progress, --debug tracebacks."
 
@@ -245,6 +246,26 @@ def predict(
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]
     lines += [f"failed: {row['error']}" for row in failed]
     return Answer(document, lambda: "\n".join([*lines, f"in {out}"]), int(bool(failed)))
+
+
+@app.command(epilog=EPILOG)
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="A... [-- B...]", help="Runs; seeds of a side together.")
+    ],
+    metric: Annotated[str | None, _option("Else the runs' score.", "--metric")] = None,
+) -> Answer:
+    """Hold two runs, or two sides of several seeds, against each other."""
+    from convivo.verbs import compare as verb
+
+    names = [str(run) for run in runs]
+    place = names.index(console.SIDES) if console.SIDES in names else 1
+    b = runs[place + (console.SIDES in names) :]
+    if not b or (console.SIDES not in names and len(b) > 1):
+        rule, remedy = "two runs, or the seeds of two sides", "Write compare A... -- B..."
+        raise UsageError("compare", rule, f"{len(runs)} runs and no second side", remedy)
+    document = verb.compare(runs[:place], b, metric=metric)
+    return Answer(document, lambda: verb.text(document))
 
 
 @app.command(epilog=EPILOG)

@@ -34,6 +34,7 @@ from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network, pick_device
 from convivo.verbs.starting import begin, start_entry, tell_start, with_start
 
+FEATURES_SHARE = 0.1  # of the time that is left
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
 
 
@@ -86,7 +87,10 @@ def fix_parts(
     bars = partial(_bar, quiet=quiet)
     reading = clock.monotonic()
     with told_of_shortage(budget):
-        parts = build_parts(draft, network, inspection, split, device=where, progress=bars)
+        parts = build_parts(
+            draft, network, inspection, split, device=where, progress=bars,
+            seconds=_for_features(budget, chosen, given),
+        )  # fmt: skip
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if own is not None and parts.judge is None:
         _must_answer(parts)
@@ -106,6 +110,15 @@ def fix_parts(
             parts.state.average.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
     return parts, split, resolved(chosen, draft)
+
+
+def _for_features(budget: Budget, chosen: Settings, given: object) -> float | None:
+    """Seconds that the network may take in whose features a generator is judged.
+
+    None where nothing may depend on the clock.
+    """
+    timed = budget.seconds is not None and chosen.train.epochs is None and given is None
+    return FEATURES_SHARE * budget.left() if timed else None
 
 
 def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:

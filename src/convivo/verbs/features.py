@@ -5,6 +5,7 @@ classes apart where there are any, else to rebuild the images. `RUN/features.saf
 so that a run can be judged again; its hash stands in the plan and beside every `fid`.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,20 @@ def new_network(plan: Mapping[str, Any]) -> nn.Module:
 
 
 def train_features(
-    plan: Mapping[str, Any], batches: Batches, progress: Callable[[str, int], Progress]
+    plan: Mapping[str, Any],
+    batches: Batches,
+    progress: Callable[[str, int], Progress],
+    *,
+    seconds: float | None = None,
 ) -> nn.Module:
     """The network, trained on the batches of the training part.
 
-    Equal seeds, threads and data give equal weights.
+    Equal seeds, threads, steps and data give equal weights.
+
+    Args:
+        seconds: after which it ends early; the plan then has the steps that were taken.
     """
+    began = time.monotonic()
     network, steps = new_network(plan), int(plan["features"]["steps"])
     bar, classes = progress("training features", steps), len(plan["task_fields"]["classes"])
     classes = classes if plan["features"]["trained"] == TELL_APART else 0
@@ -67,6 +76,9 @@ def train_features(
         loss.backward()
         optimizer.step()
         bar.update(step + 1)
+        if seconds is not None and time.monotonic() - began > seconds:
+            plan["features"]["steps"] = step + 1
+            break
     bar.close()
     return network.eval()
 

@@ -19,6 +19,7 @@ from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
 from convivo.verbs.task_fields import task_fields
+from convivo.verbs.told import countable
 
 LOOKED_AT = 300
 # settings of the training that have a place of their own in the plan
@@ -105,7 +106,7 @@ def counted(
     training = words.get("mode", "train") == "train"
     found = plan_document(
         draft["network"]["name"],
-        network,
+        countable(draft, network),
         (draft["network"]["in_channels"], *seen.patch),
         draft["batch"] if seen.accumulate > 1 else seen.batch,
         precision=seen.precision,
@@ -124,7 +125,7 @@ def uncounted(draft: Mapping[str, Any], network: nn.Module, seen: Setting) -> di
     """The same of a network that cannot be traced: all but its memory."""
     shape = (draft["network"]["in_channels"], *seen.patch)
     found = plan_document(
-        draft["network"]["name"], network, shape, seen.batch,
+        draft["network"]["name"], countable(draft, network), shape, seen.batch,
         optimizer=traced_optimizer(draft["train"]), memory=False,
     )  # fmt: skip
     return found | _ways(seen)

@@ -128,11 +128,13 @@ def build_parts(
     device: torch.device,
     progress: Callable[[str, int], Progress],
     features: nn.Module | None = None,
+    seconds: float | None = None,
 ) -> Parts:
     """Read and prepare the training and validation cases, and put a fresh state beside them.
 
     Args:
         features: for a generator, the network that judges it, where it is trained already.
+        seconds: that training it may take.
     """
     preparation = build_preparation(plan)
     cases = {case.id: case for case in inspection.cases}
@@ -162,7 +164,7 @@ def build_parts(
     if plan["task"] == "generate":
         must_judge(plan, split)
         if features is None:
-            features = train_features(plan, batches, progress)
+            features = train_features(plan, batches, progress, seconds=seconds)
         judge = judge_of(plan, task, features_of(features), stores[1])
     return Parts(
         plan=plan,
