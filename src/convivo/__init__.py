@@ -20,7 +20,9 @@ from convivo.errors import (
 if TYPE_CHECKING:
     from convivo import layers
     from convivo.architectures.create import create
+    from convivo.verbs.compare import compare
     from convivo.verbs.evaluate import evaluate
+    from convivo.verbs.generate import generate
     from convivo.verbs.inspect import inspect
     from convivo.verbs.load import load
     from convivo.verbs.nets import networks
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "compare": "verbs.compare",
     "create": "architectures.create",
     "evaluate": "verbs.evaluate",
+    "generate": "verbs.generate",
     "inspect": "verbs.inspect",
     "load": "verbs.load",
     "networks": "verbs.nets",
@@ -53,8 +57,10 @@ __all__ = [
     "ShapeError",
     "UsageError",
     "__version__",
+    "compare",
     "create",
     "evaluate",
+    "generate",
     "inspect",
     "layers",
     "load",

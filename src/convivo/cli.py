@@ -11,6 +11,7 @@ import typer
 
 from convivo import config, console
 from convivo.console import Answer
+from convivo.errors import UsageError
 
 EPILOG = "With any command: --json prints one JSON document, -q no progress, --debug tracebacks."
 
@@ -172,6 +173,9 @@ def train(
     init: Annotated[
         Path | None, _option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
     ] = None,
+    normal: Annotated[
+        str | None, _option("To reconstruct, the class to train on alone.", "--normal")
+    ] = None,
     layout: Layout = None,
     subject: Subject = None,
     positive: Positive = None,
@@ -187,8 +191,8 @@ def train(
         data, out=out, net=net, task=task, ram=ram, vram=vram, time=time, epochs=epochs,
         seed=seed, settings=tuple(settings or ()), config=configuration, device=device,
         precision=precision, threads=threads, accept=tuple(accept or ()), resume=resume,
-        plan=plan, init=init, layout=layout, subject=subject, labels=labels, positive=positive,
-        store=store, quiet=context.obj,
+        plan=plan, init=init, normal=normal, layout=layout, subject=subject, labels=labels,
+        positive=positive, store=store, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 
@@ -229,6 +233,9 @@ def predict(
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
     backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
+    score_maps: Annotated[
+        bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
+    ] = False,
     ram: Ram = None,
     keep_identifiers: Annotated[
         bool, _option("DICOM SEG say who the patient is.", "--keep-identifiers")
@@ -240,13 +247,61 @@ def predict(
     from convivo.verbs.predict import predict as verb
 
     document = verb(
-        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend, ram=ram,
-        keep_identifiers=keep_identifiers, device=device, threads=threads, quiet=context.obj,
+        run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend,
+        score_maps=score_maps, ram=ram, keep_identifiers=keep_identifiers, device=device,
+        threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]
     lines += [f"failed: {row['error']}" for row in failed]
     return Answer(document, lambda: "\n".join([*lines, f"in {out}"]), int(bool(failed)))
+
+
+@app.command(epilog=EPILOG)
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="A... [-- B...]", help="Runs; seeds of a side together.")
+    ],
+    metric: Annotated[str | None, _option("Else the runs' score.", "--metric")] = None,
+) -> Answer:
+    """Hold two runs, or two sides of several seeds, against each other."""
+    from convivo.verbs import compare as verb
+
+    names = [str(run) for run in runs]
+    place = names.index(console.SIDES) if console.SIDES in names else 1
+    b = runs[place + (console.SIDES in names) :]
+    if not b or (console.SIDES not in names and len(b) > 1):
+        rule, remedy = "two runs, or the seeds of two sides", "Write compare A... -- B..."
+        raise UsageError("compare", rule, f"{len(runs)} runs and no second side", remedy)
+    document = verb.compare(runs[:place], b, metric=metric)
+    return Answer(document, lambda: verb.text(document))
+
+
+@app.command(epilog=EPILOG)
+def generate(
+    context: typer.Context,
+    run: RunFolder,
+    count: Annotated[int, _option("How many images.", "--count", min=1)],
+    out: Out,
+    seed: Annotated[int, _option("Of the random vectors.", "--seed", min=0)] = 0,
+    interpolate: Annotated[
+        bool, _option("Along a way between two random vectors.", "--interpolate")
+    ] = False,
+    of_class: Annotated[
+        str | None, _option("Only this class, if the network knows it.", "--class")
+    ] = None,
+    overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> Answer:
+    """Make new images with a network that generates."""
+    from convivo.verbs.generate import generate as verb
+
+    document = verb(
+        run, count=count, out=out, seed=seed, interpolate=interpolate, of_class=of_class,
+        overwrite=overwrite, device=device, threads=threads, quiet=context.obj,
+    )  # fmt: skip
+    return Answer(document, lambda: f"{document['done']} images in {out}, the first in grid.png")
 
 
 @app.command(epilog=EPILOG)

@@ -18,6 +18,7 @@ from convivo.errors import ConvivoError, Interrupted, UsageError, nearest_name
 from convivo.files import plain
 
 EVERYWHERE = ("--json", "--quiet", "-q", "--debug")
+SIDES = "//"  # stands for the "--" between runs; no run is called so
 INTERNAL, BROKEN_PIPE = 3, 141
 CommandLineError = typer.BadParameter.__bases__[0]  # click's UsageError, wherever typer keeps it
 
@@ -92,6 +93,8 @@ def _prepare_process(debug: bool) -> None:
 def _answer(app: typer.Typer, flags: Sequence[str], words: Sequence[str]) -> tuple[str, int]:
     """Parse, call the command, and put its answer into words."""
     command = get_command(app)
+    if words[:1] == ["compare"]:  # the parser would swallow what parts the two sides
+        words = [SIDES if word == "--" else word for word in words]
     names = list(getattr(command, "commands", ()))
     if words and not words[0].startswith("-") and words[0] not in names:
         rule = "there is no such command"

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from convivo.errors import ReadError
+from convivo.tasks.classify import Classify
 from convivo.verbs.tables import Table
 
-CLASSES = ["no, none", "yes"]
+TASK = Classify(classes=("no, none", "yes"))
 
 
 def test_cases_are_rows(tmp_path: Path) -> None:
-    table = Table(tmp_path / "out" / "predictions.csv", CLASSES, beats=False)
+    table = Table(tmp_path / "out" / "predictions.csv", TASK, beats=False)
     table.add("a/1.png", [np.array([0.25, 0.75])])
     table.write()
     assert table.path.read_text(encoding="utf-8") == (
@@ -21,7 +22,7 @@ def test_cases_are_rows(tmp_path: Path) -> None:
 
 
 def test_beats_are_rows(tmp_path: Path) -> None:
-    table = Table(tmp_path / "predictions.csv", ["N", "V"], beats=True)
+    table = Table(tmp_path / "predictions.csv", Classify(classes=("N", "V")), beats=True)
     table.add("100", [(77, 77 / 360, np.array([0.9, 0.1])), (370, 370 / 360, np.array([0.5, 0.5]))])
     table.write()
     assert table.path.read_text(encoding="utf-8").splitlines() == [
@@ -33,10 +34,10 @@ def test_beats_are_rows(tmp_path: Path) -> None:
 
 def test_an_earlier_table_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    first = Table(path, CLASSES, beats=False)
+    first = Table(path, TASK, beats=False)
     first.add("a", [np.array([1.0, 0.0])])
     first.write()
-    second = Table(path, CLASSES, beats=False)
+    second = Table(path, TASK, beats=False)
     second.read()
     assert second.has("a")
     assert not second.has("b")
@@ -50,4 +51,4 @@ def test_another_table_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ReadError, match=r"columns case,prediction,p_no, none,p_yes; got .* Add --"):
-        Table(path, CLASSES, beats=False).read()
+        Table(path, TASK, beats=False).read()

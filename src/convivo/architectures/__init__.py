@@ -31,6 +31,8 @@ class Architecture:
 SMALL = {"in_channels": 1, "num_classes": 10, "samples_per_axis": 28}
 MAPS = {"in_channels": 3, "num_classes": 21, "samples_per_axis": 224}
 
+ONE_ANSWER = ("classify", "regress")  # K numbers an item: of classes, or a single one
+
 LENET = "LeCun et al. 1998, Gradient-based learning applied to document recognition"
 ALEXNET = (
     "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks; one "
@@ -45,7 +47,7 @@ UNET = "Ronneberger et al. 2015, U-Net, arXiv:1505.04597"
 
 
 def _classifier(build: str, year: int, paper: str) -> Architecture:
-    return Architecture(build=build, year=year, paper=paper, tasks=("classify",))
+    return Architecture(build=build, year=year, paper=paper, tasks=ONE_ANSWER)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -54,7 +56,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         year=1986,
         paper="Rumelhart et al. 1986, Learning representations by back-propagating errors",
         first_channels=1,
-        tasks=("classify",),
+        tasks=ONE_ANSWER,
         needs_input_size=True,
         counted=SMALL,
     ),
@@ -63,7 +65,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         year=1998,
         paper=LENET,
         first_channels=6,
-        tasks=("classify",),
+        tasks=ONE_ANSWER,
         needs_input_size=True,
         counted=SMALL,
     ),
@@ -72,7 +74,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         year=1998,
         paper=LENET,
         first_channels=6,
-        tasks=("classify",),
+        tasks=ONE_ANSWER,
         needs_input_size=True,
         counted=SMALL | {"samples_per_axis": 32},
     ),

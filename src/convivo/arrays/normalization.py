@@ -138,3 +138,50 @@ def _scale_into(out: np.ndarray, values: np.ndarray, centre: float, scale: float
         into[...] = (part - centre) / scale
         if not np.isfinite(into).all():
             np.nan_to_num(into, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def denormalize(
+    values: np.ndarray,
+    like: np.ndarray,
+    scheme: str,
+    *,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> np.ndarray:
+    """Normalised values back in the units and the dtype of an image: the inverse of `normalize`.
+
+    Args:
+        values: (C, *P) on any grid. like: (C, *S) the image as stored, of which the statistics are.
+        scheme, mean, std: as `normalize` was given them.
+    Returns:
+        (C, *P): integers are rounded, and kept within their dtype's range; a constant channel is
+        that constant.
+    Example:
+        >>> image = np.array([[1, 2, 3, 9]], np.uint8)
+        >>> denormalize(normalize(image, "robust"), image, "robust").tolist()
+        [[1, 2, 3, 9]]
+    """
+    result = np.empty(values.shape, np.float64)
+    whole = np.issubdtype(like.dtype, np.integer)
+    for channel, part in enumerate(values):
+        centre, scale = _scale_of(like[channel], scheme, mean, std, channel)
+        result[channel] = part.astype(np.float64) * scale + centre
+    if not whole:
+        return result.astype(like.dtype if like.dtype.kind == "f" else np.float32)
+    limits = np.iinfo(like.dtype)
+    return np.rint(result).clip(limits.min, limits.max).astype(like.dtype)
+
+
+def _scale_of(
+    values: np.ndarray, scheme: str, mean: Sequence[float], std: Sequence[float], channel: int
+) -> tuple[float, float]:
+    """What a channel's normalised zero stands for, and its one, in stored units."""
+    if scheme == "none":
+        return 0.0, 1.0
+    if scheme == "fixed":
+        centre, scale = (v[0] if len(v) == 1 else v[channel] for v in (mean, std))
+        whole = np.issubdtype(values.dtype, np.integer)
+        unit = float(np.iinfo(values.dtype).max) if whole else 1.0
+        return centre * unit, scale * unit
+    statistics = _zscore_statistics if scheme == "zscore" else _robust_statistics
+    return statistics(_sample(values))

@@ -23,7 +23,7 @@ ORDER, PLACE = 1, 2  # streams of randomness, kept apart
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """images (B, C, *S) float32; targets (B,) int64 classes or (B, *S) label maps."""
+    """images (B, C, *S) float32; targets (B,) int64 classes or float32, or (B, *S) label maps."""
 
     images: np.ndarray
     targets: np.ndarray
@@ -35,12 +35,12 @@ class Item:
 
     case: int
     position: int = -1
-    label: int = -1
+    label: int | float = -1
 
 
 @dataclass(frozen=True)
 class Items(Sequence[Item]):
-    """All items of a store, as three arrays (n,) int64: a number each, however many there are."""
+    """All items of a store, as three arrays (n,): int64, labels that are numbers float64."""
 
     cases: np.ndarray
     positions: np.ndarray
@@ -53,7 +53,7 @@ class Items(Sequence[Item]):
         rows = (self.cases[place], self.positions[place], self.labels[place])
         if isinstance(place, slice):
             return Items(*rows)
-        case, position, label = map(int, rows)
+        case, position, label = (number.item() for number in rows)
         return Item(case=case, position=position, label=label)
 
 
@@ -68,10 +68,14 @@ def items_of(store: Store) -> Items:
             labels.append(target.labels[known])
         else:
             positions.append(np.array([-1]))
-            labels.append(np.array([target if isinstance(target, int) else -1]))
+            labels.append(np.array([target if isinstance(target, int | float) else -1]))
         cases.append(np.full(len(labels[-1]), case))
-    parts = (cases, positions, labels)
-    return Items(*(np.concatenate(p).astype(np.int64) if p else np.empty(0, int) for p in parts))
+    return Items(*(_joined(parts) for parts in (cases, positions, labels)))
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    joined = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    return joined if joined.dtype.kind == "f" else joined.astype(np.int64)
 
 
 def window(image: np.ndarray, start: int, length: int) -> np.ndarray:
@@ -134,7 +138,8 @@ class Batches:
             rule = f"a patch is larger than the network's two margins of {self.margin}"
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
-        self.weights = class_weights(self.items.labels, balance)
+        labels = self.items.labels
+        self.weights = class_weights(labels, balance if labels.dtype.kind in "iu" else 0.0)
         self._voxels = 0.0
         if sampling == "patch":
             self._voxels = sum(float(np.prod(image.shape[1:])) for image in store.images)
@@ -171,19 +176,19 @@ class Batches:
         cut = {"window": self._window, "crop": self._crop, "patch": self._patch}[self.sampling]
         rows = [cut(item, rng) for item in chosen]
         images = np.stack([row[0] for row in rows]).astype(np.float32, copy=False)
-        targets = np.stack([np.asarray(row[1]) for row in rows]).astype(np.int64, copy=False)
+        targets = _typed(np.stack([np.asarray(row[1]) for row in rows]))
         return Batch(images=images, targets=targets)
 
     def _whole(self, chosen: list[Item]) -> Batch:
         images = self.store.stacked([item.case for item in chosen])
-        targets = np.array([item.label for item in chosen], np.int64)
+        targets = _typed(np.array([item.label for item in chosen]))
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
-    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         start = item.position - round(self.before * self.size[0])
         return window(self.store.images[item.case], start, self.size[0]), item.label
 
-    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         image = self.store.images[item.case]
         spare = image.shape[1] - self.size[0]
         start = int(rng.integers(0, spare + 1)) if spare > 0 else spare // 2
@@ -215,6 +220,12 @@ class Batches:
                 starts = zip(centre, self.inner, spare, strict=True)
                 return [int(np.clip(c - n // 2, 0, s)) for c, n, s in starts]
         return [int(rng.integers(0, s + 1)) for s in spare]
+
+
+def _typed(targets: np.ndarray) -> np.ndarray:
+    """Classes as int64, numbers to predict as float32."""
+    wanted = np.float32 if targets.dtype.kind == "f" else np.int64
+    return targets.astype(wanted, copy=False)
 
 
 def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:

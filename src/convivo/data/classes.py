@@ -8,6 +8,7 @@ import numpy as np
 
 from convivo.data.labels import FEW_UNNAMED, MOST_UNNAMED, names_of_values
 from convivo.data.problems import WHOLE, problem
+from convivo.data.purpose import quantile_rows
 from convivo.data.readers import read_events
 from convivo.data.sample import Case, Index, Problem
 from convivo.data.strays import find_strays, strays_of
@@ -69,23 +70,30 @@ def pixel_counts(index: Index, maps: Mapping[str, LabelMap]) -> Counts:
 def case_counts(
     index: Index, cases: Sequence[Case], pixels: Mapping[str, Sequence[int]]
 ) -> tuple[Counts, list[Problem]]:
-    """What each case adds to `count`: its beats per class, or 1 for every class it has."""
+    """What each case adds to `count`: its beats per class, or 1 for every class it has.
+
+    Of numbers to predict, 1 for the fifth of them that its own lies in.
+    """
+    if index.task == "regress":
+        return quantile_rows(cases), []
     if index.events:
         return _beats(index, cases)
     if index.task == "segment":
         return {c.id: tuple(int(n > 0) for n in pixels.get(c.id, ())) for c in cases}, []
-    several = index.extra.get("targets")
+    several = index.extra.get("targets") if index.task == "classify" else None
     if isinstance(several, np.ndarray):  # several labels a case, a row (L,) each
         return {c.id: tuple(several[c.index or 0].tolist()) for c in cases}, []
     rows = np.eye(len(index.classes), dtype=int).tolist()
     one_hot = [tuple(row) for row in rows]
-    return {c.id: one_hot[c.target] for c in cases if c.target is not None}, []
+    return {c.id: one_hot[int(c.target)] for c in cases if c.target is not None}, []
 
 
 def class_rows(
     index: Index, cases: Sequence[Case], counts: Counts, pixels: Counts
 ) -> tuple[dict, ...]:
     """The rows of `classes` in the inspection's JSON: name, count and, for label maps, pixels."""
+    if not index.classes:  # numbers to predict, or images without labels
+        return ()
     rows = [{"name": name, "count": 0} for name in index.classes]
     for key, numbers in (("count", counts), ("pixels", pixels)):
         if key == "pixels" and index.task != "segment":

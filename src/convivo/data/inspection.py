@@ -22,6 +22,14 @@ from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
 from convivo.data.problems import DAMAGED, LEFT_OUT, left_out, of_many
+from convivo.data.purpose import (
+    TASKS,
+    WITHOUT_LABELS,
+    for_task,
+    is_judged_by_class,
+    target_findings,
+    target_row,
+)
 from convivo.data.sample import Case, Header, Index, Problem, Sample
 from convivo.data.stacks import is_stack, numbered
 from convivo.data.statistics import Statistics, statistics_of
@@ -29,8 +37,6 @@ from convivo.data.survey import Pixels, Progress, read_headers, read_maps, read_
 from convivo.data.units import Unit, Units, find_units, sections
 from convivo.data.unlabelled import no_labels, opened, require_labels
 from convivo.errors import ReadError, UsageError
-
-TASKS = ("classify", "segment")
 
 NOTES: Mapping[Unit, str | None] = {
     "subject": None,
@@ -108,6 +114,7 @@ class Inspection:
             **self.statistics.document(),
             "classes": [dict(row) for row in self.class_counts],
             "positive_class": self.positive_class,
+            "target": target_row(self.index, self.cases),
             "problems": [_row(problem) for problem in self.problems],
             "excluded": list(self.excluded),
             "unlabelled": len(self.unlabelled) if self.labelled else len(self.cases),
@@ -139,7 +146,8 @@ def inspect_data(
 
     Args:
         path: folder or file, in any known layout.
-        task: insist on "classify" or "segment". layout: instead of the detected one.
+        task: what the labels are for ("classify", "regress", ...), see `data.purpose`.
+        layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
         unlabelled: look at data without any label too; they are an error otherwise.
@@ -149,10 +157,9 @@ def inspect_data(
         UsageError: an option that does not fit the data.
     """
     index = detect(Path(path), layout)
-    labelled = bool(index.cases) or not index.unlabelled
+    labelled = bool(index.cases) or not index.unlabelled or task in WITHOUT_LABELS
     require_labels(labelled or unlabelled, index, len(index.unlabelled))
-    index = index if labelled else opened(index)
-    _check_task(index, task, labelled)
+    index = _as_asked(index, task, labelled)
     _require_some(index, index.cases, index.problems)
     cases, problems = read_headers(index.cases, progress)
     _require_some(index, cases, problems)
@@ -173,8 +180,11 @@ def inspect_data(
         _require_some(index, usable, problems)
     of_usable = _units if labelled else _units_as_found
     units, leaking, audited = of_usable(index, usable, pixels, subject, progress)
-    problems += [*header_findings(usable), *leaking]
-    problems += class_findings(index, usable, counts) if labelled else [no_labels(len(usable))]
+    problems += [*header_findings(usable), *target_findings(index, usable), *leaking]
+    if not labelled:
+        problems.append(no_labels(len(usable)))
+    elif is_judged_by_class(index.task):
+        problems += class_findings(index, usable, counts)
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
@@ -182,16 +192,14 @@ def inspect_data(
     )  # fmt: skip
 
 
-def _check_task(index: Index, task: str | None, labelled: bool) -> None:
-    if task is None or (task == index.task and labelled):
-        return
-    if task not in TASKS:
-        known = f"Known: {', '.join(TASKS)}"
-        raise UsageError("--task", "a task that can be trained", repr(task), known)
+def _as_asked(index: Index, task: str | None, labelled: bool) -> Index:
+    if labelled or (task is not None and task not in TASKS):
+        return for_task(index, task)
+    if task is None:
+        return opened(index)
     remedy = "Leave --task out, or add label maps (segment) or class folders (classify)"
-    rule = f"the data have labels to {task}"
-    got = f"labels to {index.task}" if labelled else "no labels"
-    raise UsageError("--task", rule, f"{got} ({index.layout})", remedy)
+    rule, got = f"the data have labels to {task}", f"no labels ({index.layout})"
+    raise UsageError("--task", rule, got, remedy)
 
 
 def _require_some(index: Index, cases: Sequence[Case], problems: Sequence[Problem]) -> None:

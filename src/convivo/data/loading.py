@@ -15,6 +15,7 @@ from convivo.data.strays import strays_of
 from convivo.errors import DataError, ShapeError
 
 NO_STRAYS: Mapping[int, int] = MappingProxyType({})
+Target = int | float | np.ndarray | Events | None
 GRID_TOLERANCE = 0.5  # voxels that the corners of image and label may lie apart
 
 
@@ -84,7 +85,7 @@ def class_map(
     return classes.astype(np.uint8 if len(known) <= 256 else np.int32)
 
 
-def _target(case: Case, index: Index, header: Header) -> int | np.ndarray | Events | None:
+def _target(case: Case, index: Index, header: Header) -> Target:
     if case.label is None:
         return case.target
     if index.events:

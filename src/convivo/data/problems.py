@@ -14,6 +14,7 @@ WHOLE = ""
 CODES: Mapping[str, Severity] = MappingProxyType(
     {
         "single-class": "error",
+        "constant-target": "error",  # of numbers to predict
         "shape-mismatch": "error",
         "label-out-of-range": "error",
         "non-finite": "error",

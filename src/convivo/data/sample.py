@@ -70,8 +70,8 @@ class Case:
     are the folder that holds them. index: place in a container.
     label: absolute path of a label map or annotation file. label_index: place in its container.
     label_names: of the regions in `label`, in the order of their values 1, 2, ..., where it names
-    them. target: class index for classification, else None. split: a given split. subject: if
-    known. header: filled by the layout where reading it was free, else None.
+    them. target: class index, or the number to predict, else None. split: a given split. subject:
+    if known. header: filled by the layout where reading it was free, else None.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Case:
     label: str | None = None
     label_index: int | None = None
     label_names: tuple[str, ...] = ()
-    target: int | None = None
+    target: int | float | None = None
     split: Split | None = None
     subject: str | None = None
     header: Header | None = None
@@ -101,7 +101,7 @@ class Problem:
 class Index:
     """What a layout found in a folder, before pixels were looked at.
 
-    task: "classify" or "segment". classes: names by class index. label_values: for label maps,
+    task: one of `data.purpose.TASKS`. classes: names by class index. label_values: for label maps,
     the stored value of each class index (None: layout does not know yet; the inspection fills it).
     events: True where the classes belong to moments of a record (beats).
     subject_source: how Case.subject was found ("manifest column subject"), None where it was not.
@@ -126,14 +126,14 @@ class Index:
 class Sample:
     """One case as read: what every later step works on.
 
-    image: (C, *S) in the stored dtype. target: class index, (*S) class-index map, Events, or None
-    where there is no label. unit: what the split keeps together. source: the file(s) it came from.
-    The other fields are as in Header.
+    image: (C, *S) in the stored dtype. target: class index, number to predict, (*S) class-index
+    map, Events, or None where there is no label. unit: what the split keeps together. source: the
+    file(s) it came from. The other fields are as in Header.
     """
 
     id: str
     image: np.ndarray
-    target: "int | np.ndarray | Events | None" = None
+    target: "int | float | np.ndarray | Events | None" = None
     axes: str = ""
     spacing: tuple[float, ...] | None = None
     spacing_unit: str = "px"

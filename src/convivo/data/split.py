@@ -13,6 +13,7 @@ import numpy as np
 
 from convivo.data.balance import balance
 from convivo.data.inspection import Inspection
+from convivo.data.purpose import is_judged_by_class
 from convivo.data.sample import Case
 from convivo.data.units import SECTIONS, Unit, cut, natural
 from convivo.errors import DataError, ReadError
@@ -93,7 +94,8 @@ def make_split(
     Raises:
         DataError: fewer than two classes, or fewer than three units.
     """
-    _require_classes(inspection)
+    if is_judged_by_class(inspection.index.task):
+        _require_classes(inspection)
     cases = sorted(inspection.cases, key=lambda case: natural(case.id))
     # A case without a part, in a set that has parts, is there to train on. A lone part divides
     # nothing (a training folder beside an unlabelled test folder).
@@ -200,8 +202,9 @@ def _divide(
 
 
 def _weight(inspection: Inspection, cases: Sequence[Case]) -> np.ndarray:
-    """(K,) what the cases of one unit add to each class's count."""
-    none = (0,) * len(inspection.index.classes)
+    """(K,) what the cases of one unit add to each class's count, or each fifth's of a number."""
+    some = next(iter(inspection.case_counts.values()), ())
+    none = (0,) * (len(some) or len(inspection.index.classes))
     rows = [inspection.case_counts.get(case.id, none) for case in cases]
     return np.array(rows, dtype=np.float64).sum(axis=0)
 

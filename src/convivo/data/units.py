@@ -160,7 +160,7 @@ def _plausible(cases: Sequence[Case], groups: Mapping[str, str]) -> bool:
     count = len(set(groups.values()))
     if not 1 < count < len(cases):
         return False
-    of_group: dict[str, set[int | None]] = {}
+    of_group: dict[str, set[int | float | None]] = {}
     for case in cases:
         of_group.setdefault(groups[case.id], set()).add(case.target)
     classes = len({case.target for case in cases})

@@ -18,12 +18,27 @@ def validation_answers(predictor: Predictor, store: Store) -> list[dict[str, Any
         return _answers_at_once(predictor, store)
     rows = []
     for case, target in enumerate(store.targets):
-        found, labels = answer(predictor, store.images[case], target)
-        row = predictor.task.collect(
-            found, labels, id=store.ids[case], unit=store.units[case], **_quick(predictor)
+        image = np.asarray(store.images[case])
+        found, labels = answer(predictor, image, target)
+        context = _quick(predictor) | seen(predictor, image, target)
+        rows.append(
+            predictor.task.collect(
+                found, labels, id=store.ids[case], unit=store.units[case], **context
+            )
         )
-        rows.append(row)
     return rows
+
+
+def seen(predictor: Predictor, image: np.ndarray, target: Any) -> dict[str, Any]:
+    """What the network saw of a case, for tasks that hold its answer against it.
+
+    {"image": (n, C, *S)}: the whole image, or the windows around its labelled moments.
+    """
+    if predictor.task.output != "image":
+        return {}
+    if not isinstance(target, Events):
+        return {"image": image[None]}
+    return {"image": predictor.cut(image, target.positions[target.labels >= 0])}
 
 
 def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.ndarray, Any]:
@@ -42,17 +57,18 @@ def answer(predictor: Predictor, image: np.ndarray, target: Any) -> tuple[np.nda
 
 
 def _quick(predictor: Predictor) -> dict[str, bool]:
-    return {"quick": True} if predictor.task.output == "map" else {}
+    return {"quick": True} if predictor.task.output in ("map", "image") else {}
 
 
 def _answers_at_once(predictor: Predictor, store: Store) -> list[dict[str, Any]]:
-    several = predictor.batch * ceil(
-        TOGETHER / predictor.batch
-    )  # batches are cut as if all at once
-    starts = range(0, len(store), several)
-    portions = [range(start, min(start + several, len(store))) for start in starts]
-    answers = (predictor.run(store.stacked(portion)) for portion in portions)
-    rows = (row for found in answers for row in found)
-    cases = zip(rows, store.targets, store.ids, store.units, strict=True)
-    collect = predictor.task.collect
-    return [collect(row[None], target, id=name, unit=unit) for row, target, name, unit in cases]
+    # batches are cut as if all went through at once
+    several = predictor.batch * ceil(TOGETHER / predictor.batch)
+    rows = []
+    for start in range(0, len(store), several):
+        images = store.stacked(range(start, min(start + several, len(store))))
+        for place, found in enumerate(predictor.run(images)):
+            case = start + place
+            context = _quick(predictor) | seen(predictor, images[place], store.targets[case])
+            context |= {"id": store.ids[case], "unit": store.units[case]}
+            rows.append(predictor.task.collect(found[None], store.targets[case], **context))
+    return rows

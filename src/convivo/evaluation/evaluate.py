@@ -10,7 +10,7 @@ import numpy as np
 from convivo.arrays.preparation import Preparation, restore_labels
 from convivo.data.sample import Events, Sample
 from convivo.data.store import Store, build_store, prepare_sample
-from convivo.evaluation.answers import answer
+from convivo.evaluation.answers import answer, seen
 from convivo.inference.fitting import Fit
 from convivo.inference.predictor import Predictor
 from convivo.tasks.task import Task
@@ -132,11 +132,13 @@ def _answered(predictor: Predictor, store: Store) -> Iterator[dict[str, Any]]:
     together = predictor.run(np.asarray(store.images)) if whole else None
     for case, name in enumerate(store.ids):
         target = store.targets[case]
+        image = np.asarray(store.images[case])
         if together is not None:
             probabilities, labels = together[case][None], target
         else:
-            probabilities, labels = answer(predictor, store.images[case], target)
+            probabilities, labels = answer(predictor, image, target)
         context: dict[str, Any] = {"id": name, "unit": store.units[case]}
+        context |= seen(predictor, image, target)
         if isinstance(target, Events) and target.stored is not None:
             context["samples"] = target.stored[target.labels >= 0]
         yield predictor.task.collect(probabilities, labels, **context)

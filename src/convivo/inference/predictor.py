@@ -97,8 +97,16 @@ class Predictor:
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
+        return self._cuts(image, self._starts(positions))
+
+    def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """What the network sees of a record (C, T) at n moments: (n, C, size)."""
+        rows = [window(image, start, self.size[0]) for start in self._starts(positions)]
+        return np.stack(rows) if rows else np.zeros((0, len(image), *self.size), np.float32)
+
+    def _starts(self, positions: Sequence[int] | np.ndarray) -> list[int]:
         before = round(self.before * self.size[0])
-        return self._cuts(image, [int(p) - before for p in positions])
+        return [int(p) - before for p in positions]
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
@@ -113,7 +121,10 @@ class Predictor:
         for first in range(0, len(starts), WINDOWS):
             some = starts[first : first + WINDOWS]
             rows.append(self.run(np.stack([window(image, s, self.size[0]) for s in some])))
-        return np.concatenate(rows) if rows else np.zeros((0, self.task.outputs), np.float32)
+        if rows:
+            return np.concatenate(rows)
+        inner = self.size if self.task.output == "image" else ()
+        return np.zeros((0, self.task.outputs, *inner), np.float32)
 
     def map(self, image: np.ndarray) -> np.ndarray:
         """An image (C, *S) -> probabilities (K, *S), tile by tile, blended.

@@ -1,6 +1,6 @@
 """What a predicted number is worth: mean absolute and root mean square error, and R squared."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -44,15 +44,20 @@ def regression_metrics(
         rule = "predictions and targets are finite"
         raise DataError("regression", rule, "NaN or infinity", "Check that training converged")
     index, num_units = unit_index(units, len(targets))
-    errors = predictions - targets
-    centred = targets - targets.mean()  # squares of large offsets would cancel badly
-    rows = np.stack([np.abs(errors), errors**2, centred, centred**2, np.ones_like(errors)], axis=1)
+    rows = regression_sums(predictions, targets)
     drawn = Resampled(pool(rows, index, num_units), seed=seed, resamples=resamples)
     return {
         "mae": drawn.measure(_mae, bounds=(0.0, np.inf)),
         "rmse": drawn.measure(_rmse, bounds=(0.0, np.inf)),
         "r2": drawn.measure(_r2, bounds=(-np.inf, 1.0)),
     }
+
+
+def regression_sums(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Rows (n, 5) whose sums the functions of `STATISTICS` take; both inputs (n,)."""
+    errors = predictions - targets
+    centred = targets - targets.mean()  # squares of large offsets would cancel badly
+    return np.stack([np.abs(errors), errors**2, centred, centred**2, np.ones_like(errors)], axis=1)
 
 
 def _mae(sums: np.ndarray) -> np.ndarray:
@@ -67,3 +72,11 @@ def _r2(sums: np.ndarray) -> np.ndarray:
     spread = sums[:, _TRUTH_SQUARED] - sums[:, _TRUTH] ** 2 / sums[:, _CASES]
     meaningful = spread > 1e-12 * sums[:, _TRUTH_SQUARED]
     return 1 - ratio(sums[:, _SQUARED], np.where(meaningful, spread, 0.0))
+
+
+STATISTICS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mae": _mae,
+    "rmse": _rmse,
+    "r2": _r2,
+}
+"""Metric -> its value (B,) of sums (B, 5)."""

@@ -20,7 +20,7 @@ from convivo.planning.step import (
 from convivo.planning.trace import trace
 from convivo.planning.work import Tally
 
-TASKS = ("classify", "segment", "reconstruct", "generate")
+TASKS = ("classify", "regress", "segment", "reconstruct", "generate")
 
 
 def rehearse(

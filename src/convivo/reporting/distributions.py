@@ -71,13 +71,16 @@ def whisker_axis(span: tuple[float, float]) -> Markup:
     return svg(WHISKER_WIDTH, 14, body, label=f"axis from {short(span[0])} to {short(span[1])}")
 
 
-def strip_plot(strips: Sequence[Strip], *, label: str, x_label: str, width: int = 780) -> Markup:
+def strip_plot(
+    strips: Sequence[Strip], *, label: str, x_label: str, width: int = 780, errors: bool = False
+) -> Markup:
     """One row per group: a dot per case, with a box from the first to the third quartile.
 
-    Where a group has more cases than can be told apart, the dots are an even choice of them.
+    `errors` have no upper end, even where all of them lie between 0 and 1. Where a group has more
+    cases than can be told apart, the dots are an even choice of them.
     """
     values = [v for s in strips for v in s.values if isfinite(v)]
-    scores = bool(values) and min(values) >= 0 and max(values) <= 1
+    scores = bool(values) and min(values) >= 0 and max(values) <= 1 and not errors
     span = (min(0.5, np.floor(min(values) * 10) / 10), 1.0) if scores else padded(values)
     left = min(190, 24 + 7 * max((len(s.name) for s in strips), default=0))
     x, bottom = Scale(float(span[0]), span[1], left, width - 14), ROW_HEIGHT * len(strips) + 6

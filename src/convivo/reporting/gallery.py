@@ -20,11 +20,16 @@ GROUPS = (
     ("Best cases", "best", "Where the network does best."),
     ("Examples", "examples", "Cases fixed before training, neither good nor bad by choice."),
 )
+GENERATED = (
+    ("Generated", "examples", "Drawn at random, none chosen; with the training case that each is "
+     "most like, and how far it is from that in the features of the judging network."),
+)  # fmt: skip
 
 
 def gallery(report: Report) -> list[dict[str, Any]]:
     """The groups of pictures that hold any, worst first."""
-    groups = [(t, tuple(getattr(report, key)), words) for t, key, words in GROUPS]
+    rows = GENERATED if at(report.evaluation, "task") == "generate" else GROUPS
+    groups = [(t, tuple(getattr(report, key)), words) for t, key, words in rows]
     total = sum(min(len(cases), SHOWN) for _, cases, _ in groups)
     names = class_names(report)
     return [

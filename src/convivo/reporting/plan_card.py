@@ -69,8 +69,10 @@ def training_figures(report: Report) -> list[dict[str, Any]]:
     """Plots of loss, validation score and learning rate, those that have any point."""
     axis, lines = timeline(report)
     best = best_place(lines)
-    named = at(report.evaluation, "score_name")
-    score = wording(str(named)).name if named else "score"
+    named = at(report.evaluation, "validated_by") or at(report.evaluation, "score_name")
+    known = wording(str(named))
+    falls = "minus " if known.group in ("error", "distance") else ""  # higher must be better
+    score = f"{falls}{known.name}" if named else "score"
     wanted = (
         ("Loss", (("training", ("loss",)), ("validation", ("val", "loss"))), None),
         (f"Validation {score}", ((f"validation {score}", ("val", "score")),), best),

@@ -46,6 +46,7 @@ class Series:
     y: Sequence[float]
     color: int = 0
     dots: bool = False
+    joined: bool = True
 
 
 def element(tag: str, content: object = None, /, **attributes: object) -> Markup:
@@ -166,7 +167,7 @@ def line(series: Series, x: Scale, y: Scale) -> Iterable[Markup]:
     """A broken line through the finite points; a single point becomes a dot."""
     points = thinned([(a, b) for a, b in zip(series.x, series.y, strict=True) if isfinite(a + b)])
     places = [(x(a), y(b)) for a, b in points]
-    if len(places) > 1:
+    if series.joined and len(places) > 1:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
         yield element("polyline", points=path, class_=f"line s{series.color % 6}")
     if series.dots or len(places) == 1:

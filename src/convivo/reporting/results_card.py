@@ -11,10 +11,16 @@ from convivo.reporting.distributions import (
 )
 from convivo.reporting.formatting import at, count, decimal, mapping, real, sequence, short
 from convivo.reporting.headline import score_name
-from convivo.reporting.results_figures import calibration_figure, case_figure, roc_figure
+from convivo.reporting.results_figures import (
+    agreement_figure,
+    calibration_figure,
+    case_figure,
+    roc_figure,
+)
 from convivo.reporting.wording import GROUPS, class_of, interval_text, places_of, wording
 
 LARGEST_CONFUSION = 16
+CURVES = (roc_figure, calibration_figure, agreement_figure)
 
 
 def metric_tables(report: Report) -> list[dict[str, Any]]:
@@ -84,6 +90,8 @@ def confusion(report: Report) -> dict[str, Any] | None:
     """Counts and shares of each true class by predicted class; None where there are none."""
     found = at(report.evaluation, "metrics", "confusion")
     value = found if found is not None else at(report.evaluation, "confusion")
+    if _is_several(value):
+        return None
     rows = [[real(v) or 0.0 for v in sequence(row)] for row in sequence(at(value, "value"))]
     labels = [str(label) for label in sequence(at(value, "labels"))]
     rows, labels = occurring(rows, labels)
@@ -97,6 +105,12 @@ def confusion(report: Report) -> dict[str, Any] | None:
         "rows": [confusion_row(name, row, n) for n, (name, row) in
                  enumerate(zip(names, rows, strict=False))],
     }  # fmt: skip
+
+
+def _is_several(value: object) -> bool:
+    """Whether there is a table for each class, since classes may occur together."""
+    first = next(iter(sequence(at(value, "value"))), None)
+    return bool(sequence(next(iter(sequence(first)), None)))
 
 
 def occurring(rows: list[list[float]], labels: list[str]) -> tuple[list[list[float]], list[str]]:
@@ -123,6 +137,8 @@ def confusion_row(name: str, row: Sequence[float], place: int) -> dict[str, Any]
 def confused_pairs(report: Report) -> list[dict[str, str]]:
     """The most frequent mistakes, for a confusion matrix too large to print."""
     value = at(report.evaluation, "metrics", "confusion")
+    if _is_several(value):
+        return []
     rows, labels = sequence(at(value, "value")), sequence(at(value, "labels"))
     if len(rows) <= LARGEST_CONFUSION or len(labels) < len(rows):
         return []
@@ -146,7 +162,7 @@ def results_card(report: Report) -> dict[str, Any]:
         "tables": metric_tables(report),
         "confusion": confusion(report),
         "confused": confused_pairs(report),
-        "curves": [f for f in (roc_figure(report), calibration_figure(report)) if f],
+        "curves": [figure for draw in CURVES if (figure := draw(report))],
         "cases": case_figure(report),
         "explanations": explanations(report),
         "unit": str(at(report.evaluation, "unit") or "unit"),

@@ -7,7 +7,7 @@ from convivo.reporting.content import Report
 from convivo.reporting.distributions import Strip, strip_plot
 from convivo.reporting.formatting import at, decimal, mapping, real, sequence
 from convivo.reporting.headline import score_name
-from convivo.reporting.plots import Series, legend, line_plot
+from convivo.reporting.plots import Series, legend, line_plot, padded
 from convivo.reporting.wording import class_of, wording
 
 SHOWN_CURVES = 6
@@ -60,6 +60,24 @@ def calibration_figure(report: Report) -> dict[str, Any] | None:
     return {"plot": plot, "legend": "", "caption": caption + "it is too sure."}
 
 
+def agreement_figure(report: Report) -> dict[str, Any] | None:
+    """Predicted numbers over true ones."""
+    found = at(report.evaluation, "agreement")
+    rows = zip(sequence(at(found, "truth")), sequence(at(found, "value")), strict=False)
+    pairs = [(a, b) for truth, value in rows
+             if (a := real(truth)) is not None and (b := real(value)) is not None]  # fmt: skip
+    if not pairs:
+        return None
+    x, y = [a for a, _ in pairs], [b for _, b in pairs]
+    span = padded([*x, *y])
+    series = Series(name="cases", x=x, y=y, dots=True, joined=False)
+    plot = line_plot([series], label=f"Predicted over true numbers of {len(pairs)} items.",
+                     x_label="truth", y_label="predicted", x_range=span, y_range=span,
+                     width=370, height=350, diagonal=True)  # fmt: skip
+    caption = "Predicted against true numbers: on the dashed line an answer is exactly right."
+    return {"plot": plot, "legend": "", "caption": caption}
+
+
 def first_list(document: object, *keys: str) -> Sequence[Any]:
     """The first list under one of the keys."""
     return next((v for v in (sequence(at(document, k)) for k in keys) if v), ())
@@ -67,6 +85,8 @@ def first_list(document: object, *keys: str) -> Sequence[Any]:
 
 def case_figure(report: Report) -> dict[str, Any] | None:
     """The score of each case, a row per class; None where cases have no score of their own."""
+    if (scores := mapping(at(report.evaluation, "anomaly"))) and len(scores) > 1:
+        return anomaly_figure(scores)
     cases = [c for c in sequence(at(report.evaluation, "per_case")) if isinstance(c, Mapping)]
     base = (score_name(report.evaluation) or "").partition(".")[0]
     # A case of one item is right or wrong: the confusion matrix says it better.
@@ -84,8 +104,23 @@ def case_figure(report: Report) -> dict[str, Any] | None:
     if not strips:
         return None
     title = wording(base).name
-    plot = strip_plot(strips, label=f"{title} of each test case by class.", x_label=title)
+    plot = strip_plot(strips, label=f"{title} of each test case by class.", x_label=title,
+                      errors=wording(base).group == "error")  # fmt: skip
     caption = f"{title} of each case by class: a dot a case, the box from the first to the third "
+    caption += "quartile, the bar at the median."
+    return {"plot": plot, "legend": "", "caption": caption}
+
+
+def anomaly_figure(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The error of every item, a row per class: what is not normal should lie to the right."""
+    strips = [
+        Strip(name=str(name), values=[v for v in map(real, sequence(values)) if v is not None],
+              ids=[str(name)] * len(sequence(values)), color=n)
+        for n, (name, values) in enumerate(scores.items())
+    ][:SHOWN_STRIPS]  # fmt: skip
+    plot = strip_plot(strips, label="Anomaly score by class.", x_label="anomaly score",
+                      errors=True)  # fmt: skip
+    caption = "Anomaly score (mean squared error) by class: the box from the first to the third "
     caption += "quartile, the bar at the median."
     return {"plot": plot, "legend": "", "caption": caption}
 

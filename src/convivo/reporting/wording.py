@@ -65,9 +65,16 @@ WORDINGS = {
     "r2": Wording("R²", "score", "share of the variance that is explained; 0 is no better than "
                   "the mean"),
     "psnr": Wording("Peak signal-to-noise ratio", "other", "in decibels; higher is better"),
-    "ssim": Wording("Structural similarity", "score", "likeness of local structure"),
-    "fid": Wording("Fréchet distance", "error", "distance between real and generated images in "
-                   "the features of a network"),
+    "ssim": Wording("Structural similarity", "score", "likeness of local structure; 1 is equal"),
+    "fid": Wording("Fréchet distance", "distance", "distance between real and generated images "
+                   "in the features of a network"),
+    "fid_floor": Wording("Fréchet distance, floor", "distance", "that of as many training images "
+                         "in their place: no better can be expected"),
+    "diversity": Wording("Diversity", "other", "mean distance between generated images over that "
+                         "between real ones; 1 is as varied, 0 all alike"),
+    "nearest_train": Wording("Nearest training case", "other", "mean distance of generated images "
+                             "to the most similar training case over that of test images; well "
+                             "below 1 they are copies"),
 }  # fmt: skip
 
 MEANS = ("dice", "iou", "nsd", "hd95", "volume_error")

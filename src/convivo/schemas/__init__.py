@@ -15,6 +15,7 @@ NAMES = (
     "evaluation",
     "receipt",
     "predict",
+    "generate",
     "compare",
     "verify",
     "nets",

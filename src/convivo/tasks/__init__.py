@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 TASKS = {
     "classify": "convivo.tasks.classify:Classify",
+    "generate": "convivo.tasks.generate:Generate",
+    "reconstruct": "convivo.tasks.reconstruct:Reconstruct",
+    "regress": "convivo.tasks.regress:Regress",
     "segment": "convivo.tasks.segment:Segment",
 }
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from convivo.arrays.border_weights import border_weights
 from convivo.errors import ShapeError
 from convivo.metrics.segmentation import case_statistics, summarise
+from convivo.tasks.task import Line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ class Segment:
     def score_name(self) -> str:
         """The metric that picks the best weights."""
         return "dice"
+
+    @property
+    def columns(self) -> list[str]:
+        """Head of a table: Dice per foreground class."""
+        return [f"dice.{name}" for name in self.classes[1:]]
 
     def step(self, network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of a batch: images (B, C, *S), label maps (B, *S) int64.
@@ -111,6 +117,27 @@ class Segment:
             tolerance=self.tolerance,
             seed=seed,
         )
+
+    def row(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Dice of a case: per class, and their mean over the classes that are there."""
+        statistics = answer["statistics"]
+        dice = {f"dice.{self.classes[c]}": statistics[c]["dice"] for c in statistics}
+        known = [value for value in dice.values() if not np.isnan(value)]
+        return {"dice": float(np.mean(known)) if known else None} | dice
+
+    def lines(self, answer: dict[str, Any]) -> Iterator[Line]:
+        """One line a case."""
+        row = self.row(answer)
+        values = [row.get(name, np.nan) for name in self.columns]
+        yield "", "", [None if np.isnan(value) else value for value in values]
+
+    def cells(self, found: np.ndarray) -> list[object]:
+        """Label maps are files of their own."""
+        return []
+
+    def details(self, answers: list[dict[str, Any]]) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
 
 
 def dice_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -67,22 +67,24 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         raise ReadError(path, rule, error, remedy) from None
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """The optimizer's state as flat tensors named `optimizer.<parameter>.<key>`."""
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> Tensors:
+    """The optimizer's state as flat tensors named `<prefix>.<parameter>.<key>`."""
     rows = optimizer.state_dict()["state"]
     return {
-        f"optimizer.{index}.{key}": torch.as_tensor(value)
+        f"{prefix}.{index}.{key}": torch.as_tensor(value)
         for index, row in rows.items()
         for key, value in row.items()
         if value is not None
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str = "optimizer"
+) -> None:
     """Put back what `optimizer_tensors` took."""
     rows: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
+        if name.startswith(f"{prefix}."):
             _, index, key = name.split(".", 2)
             rows.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]

@@ -22,7 +22,7 @@ from convivo.training.journal import SAVE_SECONDS, Journal
 from convivo.training.schedule import Schedule
 from convivo.training.signals import interrupt, noted_signals
 from convivo.training.state import State
-from convivo.training.update import SKIPS_WINDOW, Step, train_step
+from convivo.training.update import SKIPS_WINDOW, Step, Update, train_step
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
 Validate = Callable[[nn.Module], dict[str, Any]]
@@ -43,6 +43,7 @@ def fit(
     deadline: float | None = None,
     around: Around = nullcontext,
     cap: Cap = UNCAPPED,
+    update: Update = train_step,
 ) -> str:
     """Train until the schedule, early stopping, the clock or control.json ends it.
 
@@ -54,6 +55,7 @@ def fit(
         deadline: time.monotonic() after which the run ends early.
         cap: the memory there is; a step that is refused it is taken again in a milder way.
         around: step number -> what is entered for that step, from drawing its batch to its end.
+        update: what is done with a batch and the step; of one network and one optimizer by default.
     Returns:
         Why it ended: "schedule", "early-stopping", "clock" or "control".
     Raises:
@@ -69,7 +71,7 @@ def fit(
                 return reason
             try:
                 with around(state.step):
-                    _next_step(state, batches, step, schedule, journal, cap)
+                    _next_step(state, batches, step, schedule, journal, cap, update)
                 if state.step % schedule.validate_every == 0 or state.step == schedule.steps:
                     _validate(state, schedule, validate, journal)
             except PlanError:  # no memory left: with more of it the run can go on from here
@@ -88,10 +90,11 @@ def _next_step(
     schedule: Schedule,
     journal: Journal,
     cap: Cap,
+    update: Update,
 ) -> None:
     """Draw the batch, take the step, count it."""
     counters, began = state.counters, time.monotonic()
-    loss = _afforded(state, batches, step, schedule, journal, cap)
+    loss = _afforded(state, batches, step, schedule, journal, cap, update)
     counters.step += 1
     counters.seconds += time.monotonic() - began
     if isfinite(loss):
@@ -108,6 +111,7 @@ def _afforded(
     schedule: Schedule,
     journal: Journal,
     cap: Cap,
+    update: Update,
 ) -> float:
     """The loss of the step, taken in ever milder ways until its memory is there.
 
@@ -120,13 +124,13 @@ def _afforded(
         try:
             images, targets = batches(state.step)
             batch = (len(images), targets.ndim > 1)
-            loss = train_step(state, step, images, targets, schedule)
+            loss = update(state, step, images, targets, schedule)
         except (MemoryError, RuntimeError) as error:
             if not is_shortage(error):
                 raise
         else:
             # until the next step nobody needs them
-            state.optimizer.zero_grad(set_to_none=True)
+            state.zero_grad()
             if cap.passed(before):
                 _go_on_milder(state, batch, journal, "more memory than there is")
             return loss
@@ -162,10 +166,10 @@ def _after_trouble(state: State, journal: Journal) -> None:
 def _validate(state: State, schedule: Schedule, validate: Validate, journal: Journal) -> None:
     """Score the network on validation, keep it if it is the best, log the line, save the state."""
     counters = state.counters
-    state.network.eval()
+    shown = state.shown.eval()
     began = time.monotonic()
-    with torch.inference_mode(), autocast(counters.precision, _device(state.network)):
-        values = validate(state.network)
+    with torch.inference_mode(), autocast(counters.precision, _device(shown)):
+        values = validate(shown)
     better = _judge(state, float(values["score"]), journal)
     took = time.monotonic() - began
     journal.log(_line(state, schedule, values, better=better, took=took))
@@ -182,7 +186,7 @@ def _judge(state: State, score: float, journal: Journal) -> bool:
     better = counters.best_score is None or score > counters.best_score
     if better:
         counters.best_score, counters.best_step, counters.stale = score, counters.step, 0
-        journal.save_best(state.network)
+        journal.save_best(state.shown)
     else:
         counters.stale += 1
     return better

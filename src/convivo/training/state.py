@@ -46,10 +46,16 @@ class Counters:
 
 @dataclass(kw_only=True)
 class State:
-    """Network, optimizer and counters."""
+    """Network, optimizer and counters.
+
+    rival: the optimizer of the network's other half, where two halves learn against each other.
+    average: a copy of the network with the running mean of its weights, where one is kept.
+    """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
+    rival: torch.optim.Optimizer | None = None
+    average: nn.Module | None = None
     counters: Counters = field(default_factory=Counters)
 
     @property
@@ -57,11 +63,30 @@ class State:
         """Steps done."""
         return self.counters.step
 
+    @property
+    def shown(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.network if self.average is None else self.average
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All of them."""
+        return [self.optimizer, *([] if self.rival is None else [self.rival])]
+
+    def zero_grad(self) -> None:
+        """Let go of all gradients."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
 
 def save_state(path: Path, state: State) -> None:
     """Write a state, whole or not at all."""
     tensors = prefixed("network", state.network.state_dict())
     tensors |= optimizer_tensors(state.optimizer)
+    if state.rival is not None:
+        tensors |= optimizer_tensors(state.rival, "rival")
+    if state.average is not None:
+        tensors |= prefixed("average", state.average.state_dict())
     tensors["generator.torch"] = torch.get_rng_state()
     save_tensors(path, tensors, asdict(state.counters))
 
@@ -78,6 +103,10 @@ def load_state(path: Path, state: State) -> None:
         generator = tensors["generator.torch"]
         state.network.load_state_dict(unprefixed("network", tensors))
         restore_optimizer(state.optimizer, tensors)
+        if state.rival is not None:
+            restore_optimizer(state.rival, tensors, "rival")
+        if state.average is not None:
+            state.average.load_state_dict(unprefixed("average", tensors))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         rule = "the saved state must belong to this network and optimizer"
         remedy = "Restore it, or train again in a new folder"

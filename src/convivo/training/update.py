@@ -8,9 +8,11 @@ from torch import nn
 from convivo.layers.checkpointing import checkpointed
 from convivo.layers.precision import autocast
 from convivo.training.schedule import Schedule, learning_rate
-from convivo.training.state import State
+from convivo.training.state import Counters, State
 
 Step = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+Update = Callable[[State, Step, torch.Tensor, torch.Tensor, Schedule], float]
+"""What `fit` does with a batch: state, the task's step, images, targets, schedule -> loss."""
 FP16_SCALE = 1024.0  # lifts small gradients into fp16's range; constant, so that no state is kept
 SKIPS_WINDOW = 50
 
@@ -44,29 +46,33 @@ def train_step(
     )
     for group in state.optimizer.param_groups:
         group["lr"] = rate
-    state.optimizer.zero_grad(set_to_none=True)  # before the forward pass: they need not wait
+    state.zero_grad()  # before the forward pass: they need not wait
     kept = [buffer.clone() for buffer in network.buffers()]
     scale = FP16_SCALE if counters.precision == "fp16" else 1.0
-    limit = schedule.clip if schedule.clip > 0 else float("inf")
     try:
-        loss = _passes(state, step, images, targets, scale)
-        finite = bool(torch.isfinite(_clip(network, limit, scale)))
+        loss = passes(state, step, images, targets, scale)
+        finite = bool(torch.isfinite(clip(network, schedule.clip, scale)))
     except BaseException:
-        _take_back(network, kept)
-        state.optimizer.zero_grad(set_to_none=True)
+        take_back(network, kept)
+        state.zero_grad()
         raise
     if finite:
         _update(state.optimizer)
     else:
         # The forward pass has already put infinities into running statistics.
-        _take_back(network, kept)
-        counters.skipped += 1
-        counters.recent = [s for s in counters.recent if s > counters.step - SKIPS_WINDOW]
-        counters.recent.append(counters.step)
+        take_back(network, kept)
+        note_skip(counters)
     return loss
 
 
-def _passes(
+def note_skip(counters: Counters) -> None:
+    """Count a step that changed nothing."""
+    counters.skipped += 1
+    counters.recent = [s for s in counters.recent if s > counters.step - SKIPS_WINDOW]
+    counters.recent.append(counters.step)
+
+
+def passes(
     state: State, step: Step, images: torch.Tensor, targets: torch.Tensor, scale: float
 ) -> float:
     """The gradients of all passes, added up; their loss."""
@@ -95,14 +101,15 @@ def _update(optimizer: torch.optim.Optimizer) -> None:
         raise
 
 
-def _clip(network: nn.Module, limit: float, scale: float) -> torch.Tensor:
-    """Undo the loss's scale and shorten the gradient to `limit`; its length before."""
+def clip(network: nn.Module, limit: float, scale: float) -> torch.Tensor:
+    """Undo the loss's scale and shorten the gradient to `limit` (0: not); its length before."""
+    limit = limit if limit > 0 else float("inf")
     if scale != 1.0:
         torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], 1 / scale)
     return nn.utils.clip_grad_norm_(network.parameters(), limit)
 
 
-def _take_back(network: nn.Module, kept: Sequence[torch.Tensor]) -> None:
+def take_back(network: nn.Module, kept: Sequence[torch.Tensor]) -> None:
     """Put the buffers back as they were before the forward pass."""
     with torch.no_grad():
         for buffer, before in zip(network.buffers(), kept, strict=True):

@@ -19,6 +19,7 @@ from convivo.verbs.choose import Facts
 from convivo.verbs.fixing import counted, uncounted
 from convivo.verbs.keeping import Keeping, predicted_at_once
 from convivo.verbs.settings import Settings
+from convivo.verbs.told import countable
 from convivo.verbs.within import Ask, Limits, ask_for, formats, in_one_step, with_setting, within
 
 VRAM_SHARE = 0.95  # the rest is for what other processes show on it, and for errors
@@ -123,7 +124,7 @@ def at_once(found: Mapping[str, Any], asked: Setting, limits: Limits) -> Solutio
 
 def _solved(network: nn.Module, draft: Draft, ask: Ask, bounds: Bounds) -> Solution:
     shape = (draft["network"]["in_channels"], *draft["sampling"]["size"])
-    return within(network, shape, ask, bounds.limits, option=bounds.option)
+    return within(countable(draft, network), shape, ask, bounds.limits, option=bounds.option)
 
 
 def _quick_bf16() -> bool:

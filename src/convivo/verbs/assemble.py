@@ -23,6 +23,8 @@ from convivo.verbs.affording import afford, bounds_of, counted_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
+from convivo.verbs.features import FILE as FEATURES_FILE
+from convivo.verbs.features import load_features
 from convivo.verbs.fixing import draft_plan, set_threads
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
@@ -34,6 +36,7 @@ from convivo.verbs.starting import begin, start_entry, tell_start, with_start
 from convivo.verbs.storing import reason as storing_reason
 from convivo.verbs.storing import store_entry
 
+FEATURES_SHARE = 0.1  # of the time that is left
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
 
 
@@ -94,10 +97,11 @@ def fix_parts(
     reading = clock.monotonic()
     with told_of_shortage(budget):
         parts = build_parts(
-            draft, network, inspection, split, device=where, place=place, progress=bars
-        )
+            draft, network, inspection, split, device=where, place=place, progress=bars,
+            seconds=_for_features(budget, chosen, given),
+        )  # fmt: skip
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
-    if own is not None:
+    if own is not None and parts.judge is None:
         _must_answer(parts)
     if "steps" not in draft:
         reading_tests = per_case * CASE_SHARE * len(split.test)
@@ -111,8 +115,19 @@ def fix_parts(
         fresh = build_network(draft).to(where)
         begin(fresh, draft)
         parts.state.network.load_state_dict(fresh.state_dict())
+        if parts.state.average is not None:
+            parts.state.average.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
     return parts, split, resolved(chosen, draft)
+
+
+def _for_features(budget: Budget, chosen: Settings, given: object) -> float | None:
+    """Seconds that the network may take in whose features a generator is judged.
+
+    None where nothing may depend on the clock.
+    """
+    timed = budget.seconds is not None and chosen.train.epochs is None and given is None
+    return FEATURES_SHARE * budget.left() if timed else None
 
 
 def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:
@@ -141,7 +156,7 @@ def _must_answer(parts: Parts) -> None:
     with torch.inference_mode():
         answer = parts.state.network.eval()(images)
     got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
-    positions = parts.batches.inner if parts.task.output == "map" else ()
+    positions = parts.batches.inner if parts.task.output in ("map", "image") else ()
     wanted = (len(images), parts.task.outputs, *positions)
     if got != wanted:
         name = type(parts.state.network).__name__
@@ -203,9 +218,11 @@ def parts_again(
     network = own if own is not None else build_network(plan)
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)
+    judging = load_features(plan, folder / FEATURES_FILE) if plan["task"] == "generate" else None
     parts = build_parts(
         plan, network, inspection, split,
         device=pick_device(device), place=place, progress=partial(_bar, quiet=quiet),
+        features=judging,
     )  # fmt: skip
     parts.state.counters.precision = plan["precision"]
     return parts, split

@@ -15,9 +15,9 @@ from convivo.data.store import Store
 from convivo.errors import PlanError
 from convivo.layers.precision import autocast
 from convivo.planning.shortage import is_shortage
-from convivo.training.loop import Schedule, train_step
+from convivo.training.loop import Schedule
 from convivo.training.precision import has_fast_bf16, is_sound
-from convivo.verbs.parts import Parts, build_optimizer
+from convivo.verbs.parts import Parts, build_state
 
 MOST_EPOCHS = 300  # past this a small set only over-fits; time left over is given back
 LEAST_STEPS = 20
@@ -154,16 +154,13 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
     """Median seconds of a real step, batch and augmentation included; the state is put back."""
     network = parts.state.network
     kept = deepcopy(network.state_dict())
-    trial = type(parts.state)(
-        network=network,
-        optimizer=build_optimizer(parts.plan, network),
-        counters=replace(parts.state.counters, precision=precision),
-    )
+    trial = build_state(parts.plan, network)
+    trial.counters = replace(parts.state.counters, precision=precision)
     times, began = [], time.monotonic()
     while len(times) < 3 or (len(times) < TRIAL_STEPS and time.monotonic() - began < seconds / 2):
         start = time.monotonic()
         images, targets = parts.tensors(len(times))
-        train_step(trial, parts.task.step, images, targets, schedule)
+        parts.update(trial, parts.step, images, targets, schedule)
         times.append(time.monotonic() - start)
     network.load_state_dict(kept)
     network.zero_grad(set_to_none=True)

@@ -28,7 +28,9 @@ EVENT_SECONDS, EVENT_BEFORE = (
     0.55,
 )  # two or three beats: a premature one is known by its neighbours
 LONG_SIGNAL = 4096  # samples; longer series are cropped
-IMAGE_SIDE, VOLUME_SIDE = 224, 64  # largest side of a whole image or volume given to a classifier
+# largest side of whole cases given to a classifier; of those that are rebuilt or imitated
+WHOLE_SIDE = {1: LONG_SIGNAL, 2: 224, 3: 64}
+REBUILT_SIDE = {1: 1024, 2: 64, 3: 32}
 PATCH_SAMPLES = {
     1: 4096,
     2: 256 * 256,
@@ -43,6 +45,23 @@ PATCH_BATCH = {1: 16, 2: 4, 3: 2}
 # net.width is a factor; from 4 on it is the number of channels of the first stage
 FEWEST_CHANNELS = 4
 CLASSIFIER_WIDTH = 0.5  # where the network is ours to choose; a named one keeps its published width
+DEFAULT_NETS = {
+    "classify": ("resnet18", "one answer a case"),
+    "regress": ("resnet18", "one number a case"),
+    "segment": ("unet", "a label for every position"),
+    "generate": ("dcgan", "images of random vectors, by two networks against each other"),
+    "reconstruct": ("autoencoder", "the input again, through a code of 64 numbers"),
+}
+GENERATOR_WIDTH = {1: 0.5, 2: 0.5, 3: 0.25}
+GENERATED_BATCH = {1: 64, 2: 64, 3: 16}
+# task -> learning rate, weight decay, length that gradients are cut to
+RATES = {
+    "classify": (2e-3, 5e-2, 5.0),
+    "regress": (2e-3, 5e-2, 5.0),
+    "segment": (1e-3, 1e-2, 12.0),
+    "reconstruct": (1e-3, 1e-4, 5.0),
+    "generate": (2e-4, 0.0, 0.0),
+}
 IMBALANCE = 3.0
 BORDER_SIGMA = 5.0  # samples, as published
 
@@ -54,6 +73,7 @@ class Facts:
     shape: median spatial shape in the data's own orientation (canonical for volumes).
     spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
     flips: axes whose mirroring looks natural. oriented: cases say how they lie in the body.
+    exclusive: a case has one class, not several.
     """
 
     task: str
@@ -72,6 +92,7 @@ class Facts:
     flips: tuple[int, ...]
     channel_names: tuple[str, ...]
     oriented: bool
+    exclusive: bool = True
 
 
 def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
@@ -84,6 +105,10 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     reasons: list[str] = []
     seen = _input(facts, settings.input, reasons)
     net = _net(facts, settings.net, seen, reasons)
+    if settings.task.loss == "wgan-gp" and net.name == "dcgan":
+        options = {"discriminator_norm": "layer"} | net.options
+        net = NetSettings(name=net.name, width=net.width, **options)
+        reasons.append("layer normalisation: a gradient penalty needs each item's own slope")
     if net.name == "unet_2015":
         most = PATCH_SAMPLES[facts.spatial_dims]
         net, seen = without_padding(net, seen, settings.input.size, most, reasons)
@@ -92,6 +117,17 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     augment = _augment(facts, settings.augment, reasons)
     parts = {"input": seen, "net": net, "train": train, "augment": augment}
     return settings.model_copy(update=parts), reasons
+
+
+def _power_of_two(side: int) -> int:
+    """The nearest one that a DCGAN makes, 16 at least.
+
+    Example:
+        >>> [_power_of_two(n) for n in (5, 28, 64, 90, 360)]
+        [16, 32, 64, 64, 256]
+    """
+    below = 1 << max(16, side).bit_length() - 1
+    return below if side - below <= 2 * below - side else 2 * below
 
 
 def _filled(section, **chosen):
@@ -112,25 +148,39 @@ def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> InputSet
         "before": EVENT_BEFORE,
         "foreground": 0.5,
     }
+    if facts.task == "generate" and normalization == "fixed":  # to -1..1, what a tanh can give
+        common |= {"mean": [0.5], "std": [0.5]}
     if facts.task == "segment":
         size = _patch(facts.spatial_dims, shape)
         reasons.append(f"patches of {_by(size)}: the median case is {_by(shape)}")
         return _filled(section, sampling="patch", size=size, **common)
     if facts.events:
         size = [round(EVENT_SECONDS / spacing[0])] if spacing else [256]
+        size = _made_size(facts, size, reasons)
         reasons.append(f"windows of {EVENT_SECONDS:g} s: a beat is judged beside its neighbours")
         return _filled(section, sampling="window", size=size, **common)
-    if facts.spatial_dims == 1 and facts.shape_min != facts.shape_max:
+    rebuilt = facts.task in ("reconstruct", "generate")
+    if facts.spatial_dims == 1 and facts.shape_min != facts.shape_max and not rebuilt:
         size = [min(shape[0], LONG_SIGNAL)]
         reasons.append(f"crops of {size[0]} samples: the series differ in length")
         return _filled(section, sampling="crop", size=size, **common)
-    cap = {1: LONG_SIGNAL, 2: IMAGE_SIDE, 3: VOLUME_SIDE}[facts.spatial_dims]
+    cap = (REBUILT_SIDE if rebuilt else WHOLE_SIDE)[facts.spatial_dims]
     scale = min(1.0, cap / max(shape))
-    size = [max(1, round(n * scale)) for n in shape]
+    size = _made_size(facts, [max(1, round(n * scale)) for n in shape], reasons)
     same = facts.shape_min == facts.shape_max and scale == 1.0
     why = "the size that all have" if same else "their median size, the longest side capped"
     reasons.append(f"whole cases at {_by(size)}: {why}")
     return _filled(section, sampling="whole", size=size, **common)
+
+
+def _made_size(facts: Facts, size: list[int], reasons: list[str]) -> list[int]:
+    """The size of generated images: each axis doubles from 4 samples."""
+    if facts.task != "generate":
+        return size
+    made = [_power_of_two(n) for n in size]
+    if made != size:
+        reasons.append(f"resampled to {_by(made)}: a generator doubles its axes")
+    return made
 
 
 def _spacing(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[float, ...] | None:
@@ -158,7 +208,7 @@ def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] 
 def _normalization(facts: Facts) -> str:
     if facts.spatial_dims == 1:
         return "robust" if facts.spacing_unit == "s" else "zscore"
-    if facts.task == "classify" and facts.dtype in ("uint8", "bool"):
+    if facts.task != "segment" and facts.dtype in ("uint8", "bool"):
         return "fixed"
     return "zscore"
 
@@ -177,10 +227,8 @@ def _net(
 ) -> NetSettings:
     name = section.name
     if name is None:
-        name = "unet" if facts.task == "segment" else "resnet18"
-        reasons.append(
-            "unet: a label for every position" if name == "unet" else "resnet18: one answer a case"
-        )
+        name, why = DEFAULT_NETS[facts.task]
+        reasons.append(f"{name}: {why}")
     _must_serve(name, facts.task)
     extra = dict(section.model_extra or {})
     if name == "unet" and extra.get("encoder"):
@@ -199,16 +247,23 @@ def _net(
     if name in ARCHITECTURES and "stem" in options(name) and "stem" not in extra:
         extra["stem"], why = _stem(min(seen.size or [224]))
         reasons.append(why)
+    if name == "dcgan":
+        extra.setdefault("output", "tanh" if seen.normalization == "fixed" else "linear")
+    return NetSettings(name=name, width=_width(facts, section, name, reasons), **extra)
+
+
+def _width(facts: Facts, section: NetSettings, name: str, reasons: list[str]) -> float:
+    """The factor on the published width: what is asked for, else less where the choice is ours."""
     width = section.width
-    if width is not None and width >= FEWEST_CHANNELS:
-        width /= ARCHITECTURES[name].first_channels if name in ARCHITECTURES else 1
-    if width is None:
-        width = 1.0 if section.name is not None or name == "unet" else CLASSIFIER_WIDTH
-        if width < 1:
-            reasons.append(
-                f"{width:g} of its published width: four times the steps in the same time"
-            )
-    return NetSettings(name=name, width=width, **extra)
+    if width is not None:
+        published = ARCHITECTURES[name].first_channels if name in ARCHITECTURES else 1
+        return width / published if width >= FEWEST_CHANNELS else width
+    ours = {"resnet18": CLASSIFIER_WIDTH, "dcgan": GENERATOR_WIDTH[facts.spatial_dims]}
+    width = ours.get(name, 1.0) if section.name is None else 1.0
+    if width < 1:
+        times = round(1 / width**2)
+        reasons.append(f"{width:g} of its published width: {times} times the steps in that time")
+    return width
 
 
 def _must_serve(name: str, task: str) -> None:
@@ -252,17 +307,25 @@ def _fit_size(
 def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSettings:
     segment = facts.task == "segment"
     batch = PATCH_BATCH[facts.spatial_dims] if segment else _batch(facts)
+    if facts.task == "generate":
+        batch = max(2, min(GENERATED_BATCH[facts.spatial_dims], facts.items))
     seen = [n for n in facts.counts if n]
-    uneven = not segment and seen and max(seen) > IMBALANCE * min(seen)
+    uneven = (
+        facts.task == "classify" and facts.exclusive and seen and max(seen) > IMBALANCE * min(seen)
+    )
     if uneven:
         reasons.append("rare classes are drawn more often (by the square root of their rarity)")
+    lr, weight_decay, clip = RATES[facts.task]
+    if facts.task == "generate" and section.precision is None:
+        section = section.model_copy(update={"precision": "fp32"})
+        reasons.append("fp32: networks against each other need its small differences")
     return _filled(
         section,
         batch=batch,
         optimizer="adamw",
-        lr=1e-3 if segment else 2e-3,
-        weight_decay=1e-2 if segment else 5e-2,
-        clip=12.0 if segment else 5.0,
+        lr=lr,
+        weight_decay=weight_decay,
+        clip=clip,
         balance=0.5 if uneven else 0.0,
         label_smoothing=0.0,
         border_sigma=_border_sigma(section, segment),

@@ -59,6 +59,9 @@ def evaluate(
     network = run.network.to(pick_device(device))
     limit = memory_cap(ram)
     if data is not None:
+        if plan["task"] == "generate":
+            rule, remedy = "a generator is measured on its run's own data", "Leave --data out"
+            raise UsageError("--data", rule, data, remedy)
         return _elsewhere(plan, network, data, reading, limit=limit, quiet=quiet)
     inspection = _own_data(run)
     parts = run.folder.json("split.json")
@@ -70,7 +73,8 @@ def evaluate(
         raise ReadError(inspection.index.root, rule, got, "Restore them, or give --data")
     found = measure(
         plan, network, inspection, parts[split],
-        units=parts["units"], unit=parts["unit"], name=split, limit=limit, quiet=quiet,
+        units=parts["units"], unit=parts["unit"], name=split, limit=limit, folder=run.folder,
+        quiet=quiet,
     )  # fmt: skip
     if split == "test":
         _count_look(run)
@@ -108,7 +112,8 @@ def _elsewhere(
         inspection = inspection_of(data, task=plan["task"])
     classes = plan["task_fields"]["classes"]
     theirs = list(inspection.index.classes)
-    if [c for c in theirs if c not in classes] or plan["task"] != inspection.index.task:
+    apart = plan["task_fields"].get("several", False) and theirs != classes
+    if apart or [c for c in theirs if c not in classes] or plan["task"] != inspection.index.task:
         rule = f"other data must have the run's classes ({', '.join(classes)})"
         raise DataError(inspection.index.root, rule, ", ".join(theirs), "Rename them with --labels")
     inspection = _with_classes(inspection, plan)
@@ -127,7 +132,7 @@ def _with_classes(inspection: Inspection, plan: Mapping[str, Any]) -> Inspection
         return inspection
     place = {i: classes.index(name) for i, name in enumerate(index.classes)}
     cases = tuple(
-        case if case.target is None else replace(case, target=place[case.target])
+        case if case.target is None else replace(case, target=place[int(case.target)])
         for case in inspection.cases
     )
     values = _stored_values(classes, index) if index.label_values else None

@@ -13,16 +13,21 @@ import torch
 from torch import nn
 
 from convivo.data.sample import Events
-from convivo.evaluation.answers import answer
+from convivo.evaluation.answers import answer, seen
 from convivo.files import plain, replacing
+from convivo.verbs.drawing import classes_to_draw, drawn, in_stored_units
+from convivo.verbs.grid import write_grid
 from convivo.verbs.parts import Parts
 from convivo.verbs.setup import build_predictor
 
-CASES, MOMENTS = 3, 12
+CASES, MOMENTS, GRID = 3, 12, 4
 
 
 def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) -> None:
     """Answer the fixed cases and write them down; `network` is in eval mode."""
+    if parts.task.output == "samples":
+        _write_grid(folder, parts, network, step)
+        return
     store = parts.validation
     places = np.linspace(0, len(store) - 1, min(CASES, len(store))).round().astype(int)
     predictor = build_predictor(parts.plan, network, parts.task)
@@ -36,8 +41,14 @@ def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) ->
                 name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
                 path = folder / f"{name}_{step:07d}.png"
                 _write_map(path, image, truth, found, parts.task.outputs)
+            elif parts.task.output == "image":
+                name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
+                shown = seen(predictor, np.asarray(image), target)["image"]
+                if len(found):
+                    _write_pair(folder / f"{name}_{step:07d}.png", shown[0], found[0])
             else:
-                said = {"truth": np.atleast_1d(truth), "probabilities": found.round(4)}
+                key = "probabilities" if parts.task.name == "classify" else "answers"
+                said = {"truth": np.atleast_1d(truth), key: found.round(4)}
                 line[store.ids[place]] = said
     if parts.task.output == "table":
         with (folder / "answers.jsonl").open("a", encoding="utf-8") as file:
@@ -65,6 +76,24 @@ def _write_map(
     ]
     with replacing(path) as part:
         Image.fromarray(np.hstack(panels).astype(np.uint8)).save(part, format="PNG")
+
+
+def _write_grid(folder: Path, parts: Parts, network: nn.Module, step: int) -> None:
+    """Images of the same random vectors at every validation."""
+    folder.mkdir(exist_ok=True)
+    count = GRID**2
+    labels = classes_to_draw(parts.plan, count)
+    images = drawn(network, count, seed=int(parts.plan["seed"]), labels=labels)
+    write_grid(folder / f"generated_{step:07d}.png", in_stored_units(images, parts.plan))
+
+
+def _write_pair(path: Path, image: np.ndarray, found: np.ndarray) -> None:
+    """Image and reconstruction side by side, grey alike; of several channels the first."""
+    from PIL import Image
+
+    pair = np.hstack([_plane(np.asarray(a[0], np.float32)) for a in (image, found)])
+    with replacing(path) as part:
+        Image.fromarray(_grey(pair).astype(np.uint8)).save(part, format="PNG")
 
 
 def _plane(array: np.ndarray) -> np.ndarray:

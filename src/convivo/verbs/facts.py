@@ -1,16 +1,19 @@
 """Inspection + split -> Facts: the fingerprint of the training cases that the rule looks at."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from convivo.arrays.preparation import Preparation, prepare
+from convivo.data.classes import totals
 from convivo.data.inspection import Inspection
 from convivo.data.sample import Case, Events, Sample
 from convivo.data.survey import decoded_bytes
 from convivo.data.symmetry import coarse_grid, flips_of
 from convivo.verbs.choose import Facts
 
+Item = TypeVar("Item")
 LOOKED_AT = 240  # training cases read for the flips and the grey values; evenly spread
 LOOKED_BYTES, LEAST = 2 * 2**30, 16  # of them, decoded; and cases that are read however large
 THINNED, THINNED_AXIS = (
@@ -36,7 +39,7 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         task=inspection.index.task,
         spatial_dims=spatial_dims,
         channels=len(names) or _usual([_header(c).channels for c in cases]),
-        num_classes=len(inspection.index.classes),
+        num_classes=max(1, len(inspection.index.classes)),
         events=inspection.index.events,
         counts=counts,
         shape_min=_whole(shapes.min(0)),
@@ -45,7 +48,8 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         spacing=tuple(float(s) for s in np.median(spacings, axis=0)) if spacings else None,
         spacing_unit=first.spacing_unit,
         dtype=first.dtype,
-        items=sum(counts) if inspection.index.task == "classify" else len(cases),
+        items=sum(counts) if inspection.index.events else len(cases),
+        exclusive=not inspection.index.extra.get("multi_label"),
         flips=flips,
         channel_names=names,
         oriented=first.affine is not None,
@@ -54,8 +58,13 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
 
 def spread(cases: Sequence[Case], count: int) -> list[Case]:
     """At most `count` cases, evenly spread."""
-    places = np.linspace(0, len(cases) - 1, min(count, len(cases))).round().astype(int)
-    return [cases[place] for place in places]
+    return spread_ids(cases, count)
+
+
+def spread_ids(names: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of anything in order, evenly spread."""
+    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
+    return [names[place] for place in places]
 
 
 def affordable(cases: Sequence[Case], count: int) -> list[Case]:
@@ -136,10 +145,12 @@ def _counts(
     inspection: Inspection, cases: Sequence[Case], moments: Sequence[np.ndarray]
 ) -> tuple[int, ...]:
     number = len(inspection.index.classes)
-    if inspection.index.task != "classify":
-        return (0,) * number
     if inspection.index.events:
-        labels = np.concatenate(moments)
+        labels = np.concatenate([np.empty(0, int), *moments])
+    elif inspection.index.extra.get("multi_label"):
+        return tuple(totals(cases, inspection.case_counts, number))
+    elif inspection.index.task != "classify":
+        return (0,) * number
     else:
         labels = np.array([c.target for c in cases if c.target is not None])
     return tuple(int(n) for n in np.bincount(labels[labels >= 0], minlength=number))

@@ -12,6 +12,7 @@ from convivo.reporting.content import Report
 from convivo.reporting.page import write_report
 from convivo.training.checkpoint import save_weights
 from convivo.verbs.folder import Folder
+from convivo.verbs.made_pictures import made_examples
 from convivo.verbs.measure import Measured, measure, write_predictions
 from convivo.verbs.memory_words import costs_line
 from convivo.verbs.parts import Parts
@@ -43,10 +44,11 @@ def finish(
     network = parts.state.network
     weights = folder / "weights.safetensors"
     if counters.best_score is None:  # ended before its first validation
-        save_weights(weights, network)
+        save_weights(weights, parts.state.shown)
     load_weights(network, weights)
-    parts.state.optimizer.zero_grad(set_to_none=True)
-    parts.state.optimizer.state.clear()  # saved, and not needed to evaluate
+    parts.state.zero_grad()
+    for optimizer in parts.state.optimizers:
+        optimizer.state.clear()  # saved, and not needed to evaluate
     plan = dict(parts.plan) | {"measured": _measured(folder, parts, ended)}
     write_json(folder / "plan.json", plan)
     say = Progress("", 1, quiet=quiet).say
@@ -63,6 +65,7 @@ def finish(
         limit=cap_of_run(plan),
         training=True,
         lasting=parts.stored,
+        folder=folder,
         quiet=quiet,
     )
     measured.document["notes"] += _notes(plan, parts, ended)
@@ -126,6 +129,7 @@ def _report(
             evaluation=measured.document,
             best=best,
             worst=worst,
+            examples=made_examples(plan, network, inspection, measured),
             receipt=receipt,
             notes=notes,
         ),

@@ -15,12 +15,17 @@ from convivo.planning.document import bare_document, plan_document
 from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
+from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
+from convivo.verbs.task_fields import task_fields
+from convivo.verbs.told import countable
 
 LOOKED_AT = 300
 # settings of the training that have a place of their own in the plan
+# a number to predict may be a size or a rate
+STEADY: dict[str, dict[str, float]] = {"regress": {"scale": 0.0, "time_warp": 0.0}}
 ELSEWHERE = {"epochs", "steps", "precision", "threads", "seed", "border_weight", "border_sigma"}
 
 
@@ -43,7 +48,7 @@ def draft_plan(
     seen, train = settings.input, settings.train
     plan: dict[str, Any] = {
         "task": facts.task,
-        "task_fields": _task_fields(inspection, facts, settings),
+        "task_fields": task_fields(inspection, split.train, facts, settings, preparation),
         "label_values": list(inspection.index.label_values or ()) or None,
         "network": _network(facts, settings, seen.size or [], network),
         "preparation": preparation.to_dict(),
@@ -52,7 +57,7 @@ def draft_plan(
             "size": seen.size,
             "before": seen.before,
             "foreground": seen.foreground,
-            "batch": max(16, train.batch or 1) if facts.task == "classify" else train.batch,
+            "batch": max(16, train.batch or 1) if facts.task != "segment" else train.batch,
         },
         "train": train.model_dump(exclude=ELSEWHERE),
         "augment": _augmentation(facts, settings),
@@ -62,6 +67,10 @@ def draft_plan(
         "reasons": reasons,
         "batch": train.batch,
     }
+    if facts.task == "generate":
+        held = {c.target for c in inspection.cases if c.target is not None}
+        classes = facts.num_classes if facts.events else len(held)
+        plan["features"] = features_entry(settings.task.feature_steps, classes)
     return plan, network if network is not None else build_network(plan)
 
 
@@ -98,7 +107,7 @@ def counted(
     training = words.get("mode", "train") == "train"
     found = plan_document(
         draft["network"]["name"],
-        network,
+        countable(draft, network),
         (draft["network"]["in_channels"], *seen.patch),
         draft["batch"] if seen.accumulate > 1 else seen.batch,
         precision=seen.precision,
@@ -117,10 +126,11 @@ def uncounted(draft: Mapping[str, Any], network: nn.Module, seen: Setting) -> di
     """The same of a network that cannot be traced: all but its memory."""
     shape = (draft["network"]["in_channels"], *seen.patch)
     name, optimizer = draft["network"]["name"], traced_optimizer(draft["train"])
+    counted = countable(draft, network)
     try:
-        found = plan_document(name, network, shape, seen.batch, optimizer=optimizer, memory=False)
+        found = plan_document(name, counted, shape, seen.batch, optimizer=optimizer, memory=False)
     except PlanError:  # nor can its multiplications be counted
-        found = bare_document(name, network, shape, seen.batch, optimizer=optimizer)
+        found = bare_document(name, counted, shape, seen.batch, optimizer=optimizer)
     return found | _ways(seen)
 
 
@@ -160,36 +170,6 @@ def _preparation(
     return Preparation(**fields)
 
 
-def _task_fields(inspection: Inspection, facts: Facts, settings: Settings) -> dict[str, Any]:
-    classes = list(inspection.index.classes)
-    if facts.task == "segment":
-        spacing = facts.spacing or (1.0,) * facts.spatial_dims
-        tolerance = sorted(spacing)[len(spacing) // 2]
-        unit = facts.spacing_unit if facts.spacing else "px"
-        fields = {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
-        return fields | _border_fields(settings)
-    positive = inspection.positive_class
-    return {
-        "classes": classes,
-        "positive": classes.index(positive) if positive in classes else 1,
-        "aami": bool(inspection.index.extra.get("aami")),
-        "label_smoothing": settings.train.label_smoothing,
-    }
-
-
-def _border_fields(settings: Settings) -> dict[str, Any]:
-    """The weight map's part of the task, where one is asked for."""
-    train, spacing = settings.train, settings.input.spacing
-    if not train.border_weight:
-        return {}
-    steps = [step / min(spacing) for step in spacing] if spacing else None
-    return {
-        "border_weight": train.border_weight,
-        "border_sigma": train.border_sigma,
-        "border_spacing": steps,
-    }
-
-
 def _network(
     facts: Facts, settings: Settings, size: list[int], network: nn.Module | None
 ) -> dict[str, Any]:
@@ -211,8 +191,13 @@ def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:
     from convivo.data.augment import Augmentation, default
 
     flips = tuple(settings.augment.flips or ())
+    if facts.task in ("reconstruct", "generate"):  # what is altered would be rebuilt, or imitated
+        mirrored = Augmentation(flip_axes=flips).to_dict() | settings.augment.fields
+        alters = any(value for key, value in mirrored.items() if key != "low_resolution")
+        return Augmentation.from_dict(mirrored).to_dict() if alters else None
     preset = default(facts.spatial_dims, facts.task, flips)
-    return Augmentation.from_dict(preset.to_dict() | settings.augment.fields).to_dict()
+    kept = STEADY.get(facts.task, {})
+    return Augmentation.from_dict(preset.to_dict() | kept | settings.augment.fields).to_dict()
 
 
 def set_threads(wish: int | None) -> int:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.purpose import target_row
 from convivo.data.sample import Problem
 from convivo.progress import Progress
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # problems of one code; the JSON lists them all
 WIDTH = 100
-TASKS = {"classify": "classification", "segment": "segmentation"}
+TASKS = {
+    "classify": "classification",
+    "regress": "regression",
+    "segment": "segmentation",
+    "reconstruct": "reconstruction",
+    "generate": "generation",
+}
 FORMS = {1: "signals (1D)", 2: "images (2D)", 3: "volumes (3D)"}
 
 
@@ -42,7 +49,7 @@ class Inspected(Inspection):
         """What it is, its classes, units, sizes and problems, and what to do next."""
         console = Console(file=io.StringIO(), width=WIDTH, highlight=False, markup=False)
         console.print(_facts(self))
-        if self.labelled:
+        if self.labelled and self.index.classes:
             console.print(_classes(self))
         for line in _problems(self):
             console.print(Text(line), soft_wrap=True)
@@ -68,7 +75,8 @@ def inspect(
 
     Args:
         path: folder or file, in any known layout.
-        task: insist on "classify" or "segment". layout: instead of the detected one.
+        task: "classify", "regress", "segment", "reconstruct" or "generate".
+        layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
         fix: write a cleaned copy to this new folder; see `convivo.verbs.mend.fix`.
@@ -112,6 +120,7 @@ def _facts(found: Inspection) -> Table:
         "channels": f"{stats.channels}, {stats.dtype}",
         "shape": _shape(found),
         "spacing": _spacing(found),
+        "numbers": _numbers(found),
         "positive class": found.positive_class,
         "sampled": f"the pixels of {found.sampled} cases were read" if found.sampled else None,
     }
@@ -145,6 +154,13 @@ def _shape(found: Inspection) -> str:
         for shape in (stats.shape_min, stats.shape_median, stats.shape_max)
     )
     return usual if least == most else f"{usual} (median), {least} to {most}"
+
+
+def _numbers(found: Inspection) -> str | None:
+    row = target_row(found.index, found.cases)
+    if row is None:
+        return None
+    return f"{row['median']:.6g} (median), {row['min']:.6g} to {row['max']:.6g}"
 
 
 def _spacing(found: Inspection) -> str | None:

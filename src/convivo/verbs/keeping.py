@@ -48,6 +48,7 @@ class Keeping:
         headers = [case.header for case in cases.values() if case.header is not None]
         self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
         self.maps = draft["task"] == "segment"
+        self.images = draft["task"] == "reconstruct"
         entry = draft.get("store") or {}
         self.half = bool(entry.get("half"))
         self.packed, self.streamed = entry.get("packed") is not None, bool(entry.get("streamed"))
@@ -87,6 +88,8 @@ class Keeping:
         return self.draft["batch"] if setting.accumulate > 1 else setting.batch
 
     def _validating(self, setting: Setting) -> int:
+        if self.draft["task"] == "generate":
+            return 0  # it makes a few images without gradients: less than a step
         shape = max(self.parts[1] or self.parts[0], key=prod)
         predictor = self._predictor(setting)
         scored = prod(shape[1:]) + SCORING * min(prod(shape[1:]), SCORED_AT_ONCE)
@@ -109,7 +112,7 @@ class Keeping:
             shape = (self.draft["network"]["in_channels"], *tile)
             held = sum(t.numel() * t.itemsize for t in self.network.state_dict().values())
             traced = rehearse(self.network, shape, 1, mode="infer")
-            answer = 8 * predictor.task.outputs * (prod(tile) if self.maps else 1)
+            answer = 8 * predictor.task.outputs * (prod(tile) if self.maps or self.images else 1)
             self._passes[tile] = max(0, tensors_peak(traced) - held) + answer
         return self._passes[tile]
 

@@ -2,12 +2,11 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from convivo.data.inspection import Inspection
@@ -15,8 +14,12 @@ from convivo.data.sample import Problem, Sample
 from convivo.evaluation.evaluate import Evaluation, evaluate_cases
 from convivo.files import plain, write_text
 from convivo.inference.fitting import Fit, Fitting
-from convivo.metrics.classification import calibration_curve, roc_curves
 from convivo.progress import Progress
+from convivo.tasks.task import Task
+from convivo.verbs.features import FILE as FEATURES_FILE
+from convivo.verbs.features import features_of, load_features
+from convivo.verbs.folder import Folder
+from convivo.verbs.imitation import measure_imitation
 from convivo.verbs.memory_words import costs_line
 from convivo.verbs.observed import observed_evaluation
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
@@ -53,13 +56,15 @@ def measure(
     limit: int | None = None,
     training: bool = False,
     lasting: int = 0,
+    folder: Folder | None = None,
     quiet: bool = False,
 ) -> Measured:
     """Evaluate the cases `ids`, the part `name` of the split, units as the split has them.
 
     Args:
         limit: bytes that the process stays within; None for any. training: it has trained before.
-        lasting: bytes of data that it still holds.
+        lasting: bytes of data that it still holds. folder: of the run, which a generator's
+        features and training cases are taken from.
     Raises:
         PlanError: not even the smallest pass of a case fits.
     """
@@ -75,10 +80,13 @@ def measure(
         predictor=predictor, limit=limit, training=training, lasting=lasting, say=bar.say
     )
     with observed_evaluation(network, predictor.precision) as costs:
-        evaluation = evaluate_cases(
-            predictor, load, ids, build_preparation(plan),
-            seed=int(plan["seed"]), fit=fitting.to, tick=bar.update,
-        )  # fmt: skip
+        if task.output == "samples":
+            evaluation = _imitation(plan, task, network, load, ids, folder, bar)
+        else:
+            evaluation = evaluate_cases(
+                predictor, load, ids, build_preparation(plan),
+                seed=int(plan["seed"]), fit=fitting.to, tick=bar.update,
+            )  # fmt: skip
     bar.say(costs_line({"memory": costs["predicted"], "measured": costs["measured"]}, "evaluation"))
     document = {
         "schema": 1,
@@ -92,76 +100,56 @@ def measure(
         "predicted": costs["predicted"],
         "measured": costs["measured"],
         "score_name": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
-        "per_case": [row_of(task, answer) for answer in evaluation.answers],
+        "validated_by": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
+        "per_case": [
+            {"id": a["id"], "unit": a["unit"]} | task.row(a) for a in evaluation.answers
+        ],
         "notes": [] if unit == "subject" else [NARROW.format(unit=unit)],
     }  # fmt: skip
-    if task.output == "table":
-        document |= _curves(evaluation, task.classes, getattr(task, "positive", 1))
+    document |= task.details(evaluation.answers)
     return Measured(document=plain(document), evaluation=evaluation, fit=fitting.to)
+
+
+def _imitation(
+    plan: Mapping[str, Any],
+    task: Task,
+    network: nn.Module,
+    load: Callable[[str], Sample],
+    ids: Sequence[str],
+    folder: Folder | None,
+    bar: Progress,
+) -> Evaluation:
+    """A generator against the cases `ids`, in the features that its run holds."""
+    assert folder is not None, "a generator is measured in its run's folder"
+    judge = load_features(plan, folder / FEATURES_FILE)
+    found = measure_imitation(
+        plan, task, network, features_of(judge), load,
+        train=folder.json("split.json")["train"], test=ids,
+        preparation=build_preparation(plan), tick=bar.update,
+    )  # fmt: skip
+    held = {key: plan["features"][key] for key in ("network", "trained", "sha256")}
+    for name in ("fid", "fid_floor"):
+        found.metrics[name] |= {"features": held}
+    return found
 
 
 def _leaves_out(found: Problem) -> bool:
     return found.severity == "warning" and found.code.startswith(LEAVES_OUT)
 
 
-def _curves(evaluation: Evaluation, classes: Sequence[str], positive: int) -> dict[str, Any]:
-    probabilities = np.concatenate([a["probabilities"] for a in evaluation.answers])
-    targets = np.concatenate([a["targets"] for a in evaluation.answers])
-    return {
-        "items": len(targets),
-        "roc": roc_curves(probabilities, targets, classes, positive=positive),
-        "calibration": calibration_curve(probabilities, targets),
-    }
-
-
-def row_of(task: Any, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """One case in a line: Dice per class, or how many of its items were right."""
-    row: dict[str, Any] = {"id": answer["id"], "unit": answer["unit"]}
-    if task.output == "map":
-        statistics = answer["statistics"]
-        dice = {task.classes[c]: statistics[c]["dice"] for c in statistics}
-        known = [value for value in dice.values() if not np.isnan(value)]
-        row["dice"] = float(np.mean(known)) if known else None
-        return row | {f"dice.{name}": value for name, value in dice.items()}
-    predicted = answer["probabilities"].argmax(1)
-    right = predicted == answer["targets"]
-    row |= {"items": len(right), "accuracy": float(right.mean()) if len(right) else None}
-    if len(right) == 1:
-        row |= {
-            "truth": task.classes[int(answer["targets"][0])],
-            "prediction": task.classes[int(predicted[0])],
-            "probability": float(answer["probabilities"].max()),
-        }
-    return row
-
-
 def write_predictions(path: Path, measured: Measured, plan: Mapping[str, Any]) -> None:
-    """predictions.csv of a run: a row an item, or Dice a case."""
+    """predictions.csv of a run: a row an item; columns that say nothing are left out."""
     task = build_task(plan)
-    names = list(task.classes)
-    rows: list[list[Any]]
-    if task.output == "map":
-        head = ["case", *[f"dice.{name}" for name in names[1:]]]
-        rows = [
-            [row["id"], *[row.get(f"dice.{name}") for name in names[1:]]]
-            for row in measured.document["per_case"]
-        ]
-    else:
-        head = ["case", "sample", "truth", "prediction", *[f"p_{name}" for name in names]]
-        rows = [line for a in measured.evaluation.answers for line in _lines(a, names)]
-        if all(row[1] == "" for row in rows):
-            head, rows = [*head[:1], *head[2:]], [[*row[:1], *row[2:]] for row in rows]
-    write_text(path, csv_text(head, rows))
+    lines = [(a["id"], *line) for a in measured.evaluation.answers for line in task.lines(a)]
+    placed = any(line[1] != "" for line in lines)
+    told = any(line[2] != "" for line in lines)
 
+    def kept(case: object, sample: object, truth: object) -> list[object]:
+        return [case, *[sample] * placed, *[truth] * told]
 
-def _lines(answer: Mapping[str, Any], names: list[str]) -> list[list[Any]]:
-    samples = answer.get("samples", [""] * len(answer["targets"]))
-    return [
-        [answer["id"], sample, names[int(target)], names[int(p.argmax())], *[f"{v:.6f}" for v in p]]
-        for sample, target, p in zip(
-            samples, answer["targets"], answer["probabilities"], strict=True
-        )
-    ]
+    head = [*kept("case", "sample", "truth"), *task.columns]
+    rows = [[*kept(*line[:3]), *line[3]] for line in lines]
+    write_text(path, csv_text([str(name) for name in head], rows))
 
 
 def csv_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -1,6 +1,7 @@
 """The live parts of a training: prepared data, batches, network, optimizer, validation."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,8 +18,13 @@ from convivo.data.split import Split
 from convivo.data.store import Store
 from convivo.evaluation.answers import validation_answers
 from convivo.progress import Progress
+from convivo.tasks.generate import Generate
 from convivo.tasks.task import Task
+from convivo.training.adversarial import adversarial_update
 from convivo.training.state import Counters, State
+from convivo.training.update import Step, Update, train_step
+from convivo.verbs.features import features_of, train_features
+from convivo.verbs.imitation import judge_of, must_judge
 from convivo.verbs.setup import Plan, build_predictor, build_preparation, build_task, margin_of
 from convivo.verbs.storing import open_parts
 
@@ -37,6 +43,14 @@ class Parts:
     augmentation: Augmentation | None
     spacing: tuple[float, ...] | None
     device: torch.device
+    update: Update = train_step
+    features: nn.Module | None = None
+    judge: Callable[[nn.Module], float] | None = None
+
+    @property
+    def step(self) -> Step:
+        """The loss that an update begins with."""
+        return getattr(self.task, "judge", self.task.step)
 
     def tensors(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The augmented batch of a step, on the device; a function of (seed, step)."""
@@ -64,13 +78,38 @@ class Parts:
 
     def validate(self, network: nn.Module, store: Store | None = None) -> dict[str, Any]:
         """The task's score on the validation cases (or on those of `store`)."""
+        if self.judge is not None:
+            return {"score": self.judge(network)}
         predictor = build_predictor(self.plan, network, self.task)
         answers = validation_answers(predictor, store or self.validation)
         return {"score": self.task.score(answers)}
 
 
+def build_state(plan: Plan, network: nn.Module) -> State:
+    """A network at the start of its training, with all that it is trained by."""
+    counters = Counters(
+        passes=plan.get("accumulate", 1), checkpointing=plan.get("checkpointing", False)
+    )
+    if plan["task"] != "generate":
+        return State(network=network, optimizer=build_optimizer(plan, network), counters=counters)
+    halves = (network.get_submodule(name) for name in ("generator", "discriminator"))
+    own, rival = (build_optimizer(plan, half) for half in halves)
+    average = deepcopy(network) if plan["task_fields"]["ema"] > 0 else None
+    return State(network=network, optimizer=own, rival=rival, average=average, counters=counters)
+
+
+def build_update(plan: Plan, task: Task) -> Update:
+    """What a step does: of one network, or of two against each other."""
+    if not isinstance(task, Generate):
+        return train_step
+    return adversarial_update(task.create, every=task.every, ema=task.ema)
+
+
 def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW or SGD with Nesterov momentum; biases and normalisation parameters do not decay."""
+    """AdamW or SGD with Nesterov momentum; biases and normalisation parameters do not decay.
+
+    Two networks against each other remember gradients for a shorter time, as published for DCGAN.
+    """
     train = plan["train"]
     several = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     single = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
@@ -81,7 +120,8 @@ def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
     groups = [group for group in groups if group["params"]]
     if train["optimizer"] == "sgd":
         return torch.optim.SGD(groups, lr=train["lr"], momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=train["lr"], fused=True)
+    betas = (0.5, 0.999) if plan["task"] == "generate" else (0.9, 0.999)
+    return torch.optim.AdamW(groups, lr=train["lr"], betas=betas, fused=True)
 
 
 def build_parts(
@@ -93,10 +133,15 @@ def build_parts(
     device: torch.device,
     place: str | None = None,
     progress: Callable[[str, int], Progress],
+    features: nn.Module | None = None,
+    seconds: float | None = None,
 ) -> Parts:
     """Read and prepare the training and validation cases, and put a fresh state beside them.
 
-    place: the folder for packed data, where the user named one.
+    Args:
+        place: the folder for packed data, where the user named one.
+        features: for a generator, the network that judges it, where it is trained already.
+        seconds: that training it may take.
     """
     preparation = build_preparation(plan)
     stores = open_parts(plan, inspection, split, place, progress)
@@ -113,16 +158,19 @@ def build_parts(
         before=seen["before"],
         margin=margin_of(network),
     )
+    task, judge = build_task(plan), None
+    if plan["task"] == "generate":
+        must_judge(plan, split)
+        if features is None:
+            features = train_features(plan, batches, progress, seconds=seconds)
+        judge = judge_of(plan, task, features_of(features), stores[1])
     return Parts(
         plan=plan,
-        task=build_task(plan),
-        state=State(
-            network=network,
-            optimizer=build_optimizer(plan, network),
-            counters=Counters(
-                passes=plan.get("accumulate", 1), checkpointing=plan.get("checkpointing", False)
-            ),
-        ),
+        task=task,
+        state=build_state(plan, network),
+        update=build_update(plan, task),
+        features=features,
+        judge=judge,
         batches=batches,
         validation=stores[1],
         augmentation=Augmentation.from_dict(plan["augment"]) if plan["augment"] else None,

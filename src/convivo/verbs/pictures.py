@@ -11,6 +11,7 @@ from convivo.data.sample import Events, Sample
 from convivo.evaluation.evaluate import predict_labels
 from convivo.reporting.content import CasePicture
 from convivo.verbs.measure import Measured
+from convivo.verbs.rebuilt_pictures import pairs
 from convivo.verbs.setup import build_preparation, build_task
 
 MAPS, TRACES, IMAGES = 3, 4, 6  # shown at either end: three pictures a row, wide traces
@@ -27,8 +28,8 @@ class _Item:
 
     case: str
     sample: int | None
-    truth: int
-    prediction: int
+    truth: str
+    prediction: str
     probability: float
 
 
@@ -41,9 +42,10 @@ def best_and_worst(
     def load(name: str) -> Sample:
         return inspection.load(cases[name])
 
-    if build_task(plan).output == "map":
-        return _maps(plan, load, measured)
-    return _tables(plan, load, measured)
+    if plan["task"] == "generate":  # no case is answered well or badly
+        return [], []
+    show = {"segment": _maps, "regress": _numbers, "reconstruct": pairs}.get(plan["task"], _tables)
+    return show(plan, load, measured)
 
 
 def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
@@ -68,9 +70,25 @@ def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
     return [picture(r) for r in rows[:count]], [picture(r) for r in rows[-count:][::-1]]
 
 
+def _numbers(plan: Plan, load: Load, measured: Measured) -> Pictures:
+    rows = sorted(measured.document["per_case"], key=lambda row: abs(row["error"]))
+    count = min(TRACES if plan["network"]["spatial_dims"] == 1 else IMAGES, -(-len(rows) // 2))
+
+    def picture(row: Mapping[str, Any]) -> CasePicture:
+        sample = load(row["id"])
+        return CasePicture(
+            id=row["id"], caption=f"error {row['error']:+.4g}",
+            text=f"truth {row['truth']:.4g}, predicted {row['value']:.4g}",
+            image=sample.image.astype(np.float32),
+            spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
+        )  # fmt: skip
+
+    return [picture(r) for r in rows[:count]], [picture(r) for r in rows[count:][-count:][::-1]]
+
+
 def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
-    items = [item for answer in measured.evaluation.answers for item in _items(answer)]
-    classes = build_task(plan).classes
+    task: Any = build_task(plan)
+    items = [item for answer in measured.evaluation.answers for item in _items(answer, task)]
     right = [item for item in items if item.truth == item.prediction]
     wrong = [item for item in items if item.truth != item.prediction]
     count = TRACES if plan["network"]["spatial_dims"] == 1 else IMAGES
@@ -78,14 +96,14 @@ def _tables(plan: Plan, load: Load, measured: Measured) -> Pictures:
     worst = _varied(sorted(wrong, key=lambda item: -item.probability), count)
 
     def show(item: _Item) -> CasePicture:
-        return _item_picture(item, load(item.case), classes)
+        return _item_picture(item, load(item.case))
 
     return [show(item) for item in best], [show(item) for item in worst]
 
 
 def _varied(items: Sequence[_Item], count: int) -> list[_Item]:
     """The first few, the classes taking turns, so that one class does not fill the page."""
-    by_class: dict[int, list[_Item]] = {}
+    by_class: dict[str, list[_Item]] = {}
     for item in items:
         by_class.setdefault(item.truth, []).append(item)
     chosen: list[_Item] = []
@@ -96,20 +114,20 @@ def _varied(items: Sequence[_Item], count: int) -> list[_Item]:
     return chosen
 
 
-def _items(answer: Mapping[str, Any]) -> list[_Item]:
+def _items(answer: Mapping[str, Any], task: Any) -> list[_Item]:
     samples = answer.get("samples", [None] * len(answer["targets"]))
     rows = zip(samples, answer["targets"], answer["probabilities"], strict=True)
     return [
         _Item(
-            case=answer["id"], sample=None if sample is None else int(sample), truth=int(truth),
-            prediction=int(p.argmax()), probability=float(p.max()),
+            case=answer["id"], sample=None if sample is None else int(sample),
+            truth=task.truth_of(truth), prediction=task.called(p), probability=task.sureness(p),
         )
         for sample, truth, p in rows
     ]  # fmt: skip
 
 
-def _item_picture(item: _Item, sample: Sample, classes: Sequence[str]) -> CasePicture:
-    truth, called = classes[item.truth], classes[item.prediction]
+def _item_picture(item: _Item, sample: Sample) -> CasePicture:
+    truth, called = item.truth or "none", item.prediction or "none"
     image, marks, caption = sample.image.astype(np.float32), (), item.case
     if item.sample is not None and isinstance(sample.target, Events):
         rate = 1 / sample.spacing[0] if sample.spacing else 100.0

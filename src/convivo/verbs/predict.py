@@ -15,6 +15,7 @@ from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
 from convivo.verbs.prediction_memory import memory_cap
+from convivo.verbs.rebuilding import rebuild
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import build_predictor, build_task, pick_device
 
@@ -27,6 +28,7 @@ def predict(
     overwrite: bool = False,
     shard: str | None = None,
     backend: str = "auto",
+    score_maps: bool = False,
     ram: str | int | None = None,
     keep_identifiers: bool = False,
     device: str = "auto",
@@ -41,6 +43,7 @@ def predict(
         out: the folder to write to. Finished outputs in it are skipped unless `overwrite`.
         shard: "I/N": the I-th of N equal parts of the inputs, counted from 1.
         backend: "auto" or "torch".
+        score_maps: of a reconstruction also where the errors are, a file beside each image.
         ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
             go through the network at once, and only if that is not enough narrower tiles.
         keep_identifiers: DICOM segmentations say who the patient is, as their images do; otherwise
@@ -61,6 +64,12 @@ def predict(
     network = run.network.to(pick_device(device))
     task = build_task(plan)
     limit = memory_cap(ram)
+    if task.output == "samples":
+        rule, remedy = "a run that answers inputs", "Use convivo generate"
+        raise UsageError("predict", rule, "a run that generates", remedy)
+    if score_maps and task.output != "image":
+        rule, remedy = "a run that reconstructs", "Leave --score-maps out"
+        raise UsageError("--score-maps", rule, f"the task {task.name}", remedy)
     if task.output == "map":
         _check_targets(found, out)
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
@@ -70,7 +79,10 @@ def predict(
         plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
         keep_identifiers=keep_identifiers,
     )  # fmt: skip
-    outcome = worker.maps(mine, bar) if task.output == "map" else worker.tables(mine, bar)
+    if task.output == "image":
+        outcome = rebuild(worker, mine, bar, maps=score_maps)
+    else:
+        outcome = worker.maps(mine, bar) if task.output == "map" else worker.tables(mine, bar)
     bar.close()
     document = {
         "schema": 1,

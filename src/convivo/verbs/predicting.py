@@ -58,10 +58,17 @@ class Worker:
             spatial_dims=self.preparation.spatial_dims,
         )  # fmt: skip
 
-    def _sample(self, one: Input) -> Sample:
+    def sample(self, one: Input) -> Sample:
         limit = self.fitting.limit
         must_hold_input(one.path, one.index, self.preparation, limit, self.weights)
         return load(Case(id=one.id, image=(str(one.path),), index=one.index), self.index)
+
+    @property
+    def table_name(self) -> str:
+        """The file of the table; each shard has its own."""
+        if self.shard is None:
+            return "predictions.csv"
+        return f"predictions_{self.shard.replace('/', '_of_')}.csv"
 
     def maps(self, inputs: list[Input], bar: Progress) -> Outcome:
         """A label map a file, in the file's own format and grid."""
@@ -76,7 +83,7 @@ class Worker:
                 outcome.skipped += 1
                 bar.update(number)
                 continue
-            with _reported(one, outcome):
+            with reported(one, outcome):
                 labels = values[self._labels(one)]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_labels(
@@ -89,7 +96,7 @@ class Worker:
 
     def _labels(self, one: Input) -> np.ndarray:
         """Class indices (*S) on the file's own grid."""
-        image, placement, _ = prepare_sample(self._sample(one), self.preparation)
+        image, placement, _ = prepare_sample(self.sample(one), self.preparation)
         labels = self.fitting.to(image.shape, image.nbytes).labels(image)
         del image
         return restore_labels(labels, placement)
@@ -97,10 +104,7 @@ class Worker:
     def tables(self, inputs: list[Input], bar: Progress) -> Outcome:
         """Rows of probabilities in one predictions.csv; of a record with beats a row a beat."""
         beats = self.predictor.sampling == "window"
-        name = "predictions.csv"
-        if self.shard is not None:
-            name = f"predictions_{self.shard.replace('/', '_of_')}.csv"
-        table = Table(self.out / name, list(self.predictor.task.classes), beats=beats)
+        table = Table(self.out / self.table_name, self.predictor.task, beats=beats)
         if not self.overwrite:
             table.read()
         outcome, answered = Outcome(), 0
@@ -121,9 +125,9 @@ class Worker:
     def _beats(self, inputs: list[Input], outcome: Outcome) -> Iterator[tuple[Input, list]]:
         for one in inputs:
             found: list = []
-            with _reported(one, outcome):
+            with reported(one, outcome):
                 folder = (self.out / one.record).parent
-                sample = self._sample(one)
+                sample = self.sample(one)
                 shape = (self.preparation.channels, *self.predictor.size)
                 predictor = self.fitting.to(shape, sample.image.nbytes + RECORD * sample.image.size)
                 rows, source = predict_record(predictor, self.preparation, sample, one.path, folder)
@@ -142,8 +146,8 @@ class Worker:
     def _rows(self, inputs: list[Input], outcome: Outcome) -> Iterator[tuple[Input, list]]:
         ready: list[tuple[Input, np.ndarray]] = []
         for one in inputs:
-            with _reported(one, outcome):
-                ready.append((one, prepare_sample(self._sample(one), self.preparation)[0]))
+            with reported(one, outcome):
+                ready.append((one, prepare_sample(self.sample(one), self.preparation)[0]))
         if not ready:
             return
         held = sum(image.nbytes for _, image in ready)
@@ -157,7 +161,7 @@ class Worker:
 
 
 @contextmanager
-def _reported(one: Input, outcome: Outcome) -> Iterator[None]:
+def reported(one: Input, outcome: Outcome) -> Iterator[None]:
     """What is wrong with one input, or too large of it, does not keep the others from going on."""
     try:
         yield

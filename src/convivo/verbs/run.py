@@ -64,6 +64,11 @@ class Run:
 
         return predict(self, inputs, out=out, **options)
 
+    def generate(self, count: int, out: str | Path, **options: Any) -> dict[str, Any]:
+        from convivo.verbs.generate import generate
+
+        return generate(self, count=count, out=out, **options)
+
     def verify(self) -> dict[str, Any]:
         from convivo.verbs.verify import verify
 

@@ -98,6 +98,25 @@ class TrainSettings(_Section):
     seed: int = 0
 
 
+class TaskSettings(_Section):
+    """What is asked of the network, beyond the task's name.
+
+    loss: to regress "mse" or "huber", to reconstruct "mse" or "l1", to generate "nonsaturating",
+    "hinge" or "wgan-gp". normal: the class that alone
+    is trained on; others are anomalies to find. beta: weight of a variational code's divergence.
+    penalty, every, ema: see `tasks.generate.Generate`. feature_steps: of the network in whose
+    features generated images are judged.
+    """
+
+    loss: str | None = None
+    normal: str | None = None
+    beta: NonNegativeFloat | None = None
+    penalty: NonNegativeFloat | None = None
+    every: PositiveInt | None = None
+    ema: NonNegativeFloat | None = None
+    feature_steps: PositiveInt | None = None
+
+
 class AugmentSettings(BaseModel):
     """Augmentation: `enabled`, `flips` (axes), and any field of `data.augment.Augmentation`."""
 
@@ -114,6 +133,7 @@ class Settings(_Section):
     """The whole configuration of a run."""
 
     data: DataSettings = DataSettings()
+    task: TaskSettings = TaskSettings()
     net: NetSettings = NetSettings()
     input: InputSettings = InputSettings()
     train: TrainSettings = TrainSettings()

@@ -15,6 +15,7 @@ from convivo.data.store import Store
 from convivo.errors import UsageError
 from convivo.planning.limits import memory_limit
 from convivo.progress import Progress
+from convivo.verbs.normal_only import learnt_from, without_others
 from convivo.verbs.setup import Plan, build_preparation
 
 TOGETHER, PORTION = 1024, 64 * 2**20  # cases, and bytes of them, that are read at once
@@ -65,7 +66,7 @@ def open_parts(
     split: Split,
     place: str | None,
     progress: Callable[[str, int], Progress],
-) -> tuple[Store, Store]:
+) -> tuple[Store, ...]:
     """The prepared training and validation cases, in memory or on disk as the plan says.
 
     Args:
@@ -79,9 +80,11 @@ def open_parts(
     if place is not None and not on_disk(inspection):
         rule = "only data read from files is packed"
         raise UsageError("--store", rule, "data given in Python", "Leave it out")
-    if entry["streamed"] or place is not None:
-        return _packed(entry, inspection, split, preparation, place, progress)
     cases = {case.id: case for case in inspection.cases}
+    parts = [learnt_from(plan, cases, ids) for ids in (split.train, split.val)]
+    if entry["streamed"] or place is not None:
+        stores = _packed(entry, inspection, parts, preparation, place, progress)
+        return tuple(without_others(plan, one) for one in stores)
 
     def build(part: Sequence[str]) -> Store:
         bar = progress("reading", len(part))
@@ -92,17 +95,17 @@ def open_parts(
         bar.close()
         return built
 
-    return build(split.train), build(split.val)
+    return tuple(without_others(plan, build(part)) for part in parts)
 
 
 def _packed(
     entry: Mapping[str, Any],
     inspection: Inspection,
-    split: Split,
+    parts: Sequence[Sequence[str]],
     preparation: Preparation,
     place: str | None,
     progress: Callable[[str, int], Progress],
-) -> tuple[Store, Store]:
+) -> list[Store]:
     bar = progress("packing", len(inspection.cases))
     folder = store.packed_store(
         store.checked_place(place, Path(inspection.index.root)),
@@ -117,9 +120,8 @@ def _packed(
     units = [inspection.units.get(i, i) for i in ids]
     whole = store.opened_store(folder, ids, units, range(len(ids)))
     where = {name: number for number, name in enumerate(ids)}
-    parts = [whole.some([where[i] for i in part]) for part in (split.train, split.val)]
-    train, val = parts if entry["streamed"] else map(in_memory, parts)
-    return train, val
+    stores = [whole.some([where[i] for i in part]) for part in parts]
+    return stores if entry["streamed"] else [in_memory(one) for one in stores]
 
 
 def in_memory(packed: Store) -> Store:

@@ -7,6 +7,7 @@ from typing import Any
 
 from convivo.errors import ReadError
 from convivo.files import write_text
+from convivo.tasks.task import Task
 from convivo.verbs.measure import csv_text
 
 
@@ -15,14 +16,14 @@ class Table:
 
     Args:
         path: the CSV file.
-        classes: names in the order of the probabilities.
+        task: says which columns it has, and what an answer is in them.
         beats: a row a beat (record, sample, time_s, ...) instead of a row a case.
     """
 
-    def __init__(self, path: Path, classes: list[str], *, beats: bool) -> None:
-        self.path, self.classes, self.beats = path, classes, beats
+    def __init__(self, path: Path, task: Task, *, beats: bool) -> None:
+        self.path, self.task, self.beats = path, task, beats
         key = ["record", "sample", "time_s"] if beats else ["case"]
-        self.head = [*key, "prediction", *[f"p_{name}" for name in classes]]
+        self.head = [*key, *task.columns]
         self.rows: dict[str, list[list[Any]]] = {}
 
     def read(self) -> None:
@@ -45,7 +46,7 @@ class Table:
         return name in self.rows
 
     def add(self, name: str, answers: Sequence[Any]) -> None:
-        """answers: probability rows (K,) of a case, or (sample, time, (K,)) of its beats."""
+        """answers: what was found of a case, (K, ...), or (sample, time, (K, ...)) of its beats."""
         self.rows[name] = [self._line(name, answer) for answer in answers]
 
     def _line(self, name: str, answer: Any) -> list[Any]:
@@ -53,8 +54,7 @@ class Table:
         if self.beats:
             sample, seconds, answer = answer
             place = [int(sample), f"{seconds:.4f}"]
-        chosen = self.classes[int(answer.argmax())]
-        return [name, *place, chosen, *[f"{p:.6f}" for p in answer]]
+        return [name, *place, *self.task.cells(answer)]
 
     def write(self) -> None:
         """Write all rows, whole or not at all."""

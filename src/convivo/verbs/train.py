@@ -27,6 +27,8 @@ from convivo.verbs.affording import bounds_of, cap_of
 from convivo.verbs.assemble import fix_parts, parts_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.examples import write_examples
+from convivo.verbs.features import FILE as FEATURES_FILE
+from convivo.verbs.features import save_features
 from convivo.verbs.finish import finish
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
@@ -59,6 +61,7 @@ def train(
     resume: bool = False,
     plan: object = None,
     init: str | Path | Run | None = None,
+    normal: str | None = None,
     layout: str | None = None,
     subject: str | None = None,
     labels: str | None = None,
@@ -79,6 +82,7 @@ def train(
         settings: "key=value" overrides of the configuration. config: a TOML file of many.
         plan: a plan.json (or the plan of an earlier run) to repeat exactly, with its solution.
         init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
+        normal: to reconstruct, the class that alone is trained on; others are anomalies to find.
         accept: codes of `error` problems to train in spite of.
         store: folder for packed data, to be found again by later runs. Without it only what is too
             much for memory is packed, into the user's cache.
@@ -119,6 +123,9 @@ def _train(folder: Folder, given: dict[str, Any], budget: Budget) -> Run:
         parts, split, resolved = fix_parts(
             inspection, wish, budget, own=own, given=given["plan"], device=device, quiet=quiet
         )
+        if parts.features is not None:
+            held = save_features(parts.features, folder / FEATURES_FILE)
+            parts.plan["features"]["sha256"] = held  # type: ignore[index]
         _write_plan(folder, parts.plan, split, resolved, quiet)
     keeping = Keeping(parts.plan, parts.state.network, inspection, train=split.train, val=split.val)
     bounds = bounds_of(budget, parts.device)
@@ -190,7 +197,7 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     fatal = killing_limit() if parts.device.type == "cpu" else None
     with observed(folder, parts, progress) as seen, refused_past(fatal):
         ended = fit(
-            parts.state, parts.tensors, seen.step(parts.task.step),
+            parts.state, parts.tensors, seen.step(parts.step), update=parts.update,
             schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
             around=seen.around, cap=cap,
         )  # fmt: skip

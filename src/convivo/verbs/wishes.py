@@ -24,6 +24,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
     name = {"name": given["net"]} if isinstance(given["net"], str) else {}
     if given.get("init") is not None:  # a Run has a path, a path has none
         name["pretrained"] = str(Path(getattr(given["init"], "path", given["init"])).resolve())
+    normal = {"normal": given["normal"]} if given.get("normal") is not None else {}
     if isinstance(given["net"], nn.Module):
         name["name"] = type(given["net"]).__name__
     train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
@@ -36,6 +37,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
         update={
             "data": wish.data.model_copy(update=facts | where | accept),
             "net": wish.net.model_copy(update=name),
+            "task": wish.task.model_copy(update=normal),
             "train": wish.train.model_copy(update=train),
         }
     )

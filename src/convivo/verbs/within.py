@@ -190,7 +190,7 @@ def ask_for(
         precision: the number format; "auto" leaves it open.
         optimizer: default the training's.
     """
-    training, whole = mode == "train", facts.task == "classify"
+    training, whole = mode == "train", facts.task != "segment"
     steady = STEADY if whole and normalizes_over_the_batch(keeping.network) else 1
     return Ask(
         mode=mode,

@@ -13,7 +13,7 @@ from convivo.data.sample import Events
 from convivo.data.store.foreground import class_places
 from convivo.data.store.series import Piecewise, Series
 
-Target = int | np.ndarray | Piecewise | Events | None
+Target = int | float | np.ndarray | Piecewise | Events | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class Store:
     """Cases ready for batching.
 
     images: (C, *S) float arrays, in one array (N, C, *S) where all are alike. targets: per case a
-    class index, a (*S) uint8/int16 label map, or Events in samples of the prepared signal. Either
-    in memory, or `Piecewise`: read when they are indexed.
+    class index or number, a (*S) uint8/int16 label map, or Events in samples of the prepared
+    signal. Either in memory, or `Piecewise`: read when they are indexed.
     places: per case and class but 0, flat positions of it in the label map (`class_places`); ()
     where they are to be looked for.
     """

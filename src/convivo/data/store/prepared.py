@@ -11,12 +11,12 @@ from convivo.arrays.preparation import (
 )
 from convivo.data.sample import Events, Sample
 
-Prepared = tuple[np.ndarray, Placement, int | np.ndarray | Events | None]
+Prepared = tuple[np.ndarray, Placement, int | float | np.ndarray | Events | None]
 
 
 def prepared_target(
     sample: Sample, placement: Placement, preparation: Preparation
-) -> int | np.ndarray | Events | None:
+) -> int | float | np.ndarray | Events | None:
     """The sample's target on the prepared grid; moments move with the sampling rate."""
     if isinstance(sample.target, Events):
         positions = prepare_positions(sample.target.positions, placement)

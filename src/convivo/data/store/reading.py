@@ -105,7 +105,7 @@ def _arrays(folder: Path, *, alike: bool) -> Any:
     return array_of
 
 
-def _target(row: Mapping[str, Any]) -> int | Events | None:
+def _target(row: Mapping[str, Any]) -> int | float | Events | None:
     events = row.get("events")
     if events is None:
         return row.get("target")

@@ -1,0 +1,109 @@
+"""One step of two networks against each other: first the discriminator learns, then the generator.
+
+Each has an optimizer of its own. Everything else is as in `update.train_step`: the same random
+numbers for the same step, several passes where memory is short, no change where a gradient is not
+finite.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from convivo.errors import UsageError
+from convivo.training.schedule import Schedule, learning_rate
+from convivo.training.state import State
+from convivo.training.update import FP16_SCALE, Step, Update, clip, note_skip, passes, take_back
+
+WARM = 10  # steps in which the running mean forgets its start faster
+
+
+def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
+    """The update of `fit` for a generator and a discriminator; its `step` is the latter's loss.
+
+    Args:
+        create: (network, images, targets) -> the generator's loss.
+        every: the generator learns in every so many-th step.
+        ema: share of the old weights in each update of `state.average`.
+    """
+
+    def update(
+        state: State,
+        step: Step,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        schedule: Schedule,
+    ) -> float:
+        network: Any = state.network
+        if state.rival is None:
+            raise UsageError("train", "two networks need two optimizers", "one", "Report it")
+        state.network.train()
+        torch.manual_seed((schedule.seed * 1_000_003 + state.step) % 2**63)
+        _set_rate(state, schedule)
+        kept = [buffer.clone() for buffer in state.network.buffers()]
+        scale = FP16_SCALE if state.counters.precision == "fp16" else 1.0
+
+        def learn(loss: Step, still: nn.Module, optimizer: torch.optim.Optimizer) -> float | None:
+            """The loss; None where the gradient is not finite."""
+            state.zero_grad()
+            with _fixed(still):
+                value = passes(state, loss, images, targets, scale)
+            if not bool(torch.isfinite(clip(state.network, schedule.clip, scale))):
+                return None
+            optimizer.step()
+            return value
+
+        try:
+            judged = learn(step, network.generator, state.rival)
+            made: float | None = 0.0
+            if judged is not None and state.step % every == 0:
+                made = learn(create, network.discriminator, state.optimizer)
+        except BaseException:
+            take_back(state.network, kept)
+            state.zero_grad()
+            raise
+        if judged is None or made is None:
+            take_back(state.network, kept)
+            note_skip(state.counters)
+            return float("nan")
+        follow(state, ema)
+        return judged
+
+    return update
+
+
+def follow(state: State, ema: float) -> None:
+    """Move the running mean of the weights on; running statistics are means already."""
+    if state.average is None:
+        return
+    share = 1 - min(ema, (1 + state.step) / (WARM + state.step))
+    with torch.no_grad():
+        for mean, now in zip(
+            state.average.state_dict().values(), state.network.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(now, share)
+            else:
+                mean.copy_(now)
+
+
+def _set_rate(state: State, schedule: Schedule) -> None:
+    rate = learning_rate(state.step, steps=schedule.steps, peak=schedule.lr, warmup=schedule.warmup)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+@contextmanager
+def _fixed(part: nn.Module) -> Iterator[None]:
+    """Gradients pass through a part of the network, and none are kept for it."""
+    parameters = [p for p in part.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
