@@ -13,6 +13,7 @@ from scipy.ndimage import map_coordinates
 from convivo.data.augment import Augmentation, apply, default, draw, mixed
 from convivo.data.augment.lattice import cubic_basis, cubic_places, intervals_of, spread
 from convivo.data.augment.sampling import interpolated, nearest
+from convivo.data.augment.settings import LARGE
 from convivo.data.augment.softness import axis_matrices, soften
 from convivo.data.augment.spatial import places
 from convivo.errors import ConfigError
@@ -285,3 +286,27 @@ def test_noise_is_normal_and_of_its_deviation(shape):
 def test_bad_settings_are_refused_by_rule(values, message):
     with pytest.raises(ConfigError, match=message):
         Augmentation.from_dict(values)
+
+
+def test_large_items_are_altered_as_small_ones():
+    """One after the other where they lie, or all at once in a copy: the same items come out."""
+    small, large = (8, 9), (8 * 24, 9 * 24)
+    how = Augmentation(
+        flip_axes=(0, 1),
+        gain=0.3,
+        p_gain=0.5,
+        brightness=0.3,
+        p_brightness=0.5,
+        gamma=0.4,
+        p_gamma=0.5,
+    )
+    images = noise(small, 12, 1)
+    labels = torch.from_numpy(rng(2).integers(0, 3, (12, *small)))
+    wide = images.repeat_interleave(24, 2).repeat_interleave(24, 3)
+    maps = labels.repeat_interleave(24, 1).repeat_interleave(24, 2)
+    assert images[0].numel() < LARGE < wide[0].numel()
+    drawn = draw(how, 12, small, 1, rng())
+    one, one_map = apply(images, labels, drawn)
+    other, other_map = apply(wide, maps, replace(drawn, shape=large))
+    torch.testing.assert_close(other[..., ::24, ::24], one, rtol=1e-5, atol=1e-5)
+    assert torch.equal(other_map[..., ::24, ::24], one_map)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from convivo.data.augment.cutout import Cutout, apply_cutout, draw_cutout
-from convivo.data.augment.intensity import LARGE, Intensity, apply_intensity, draw_intensity
+from convivo.data.augment.intensity import Intensity, apply_intensity, draw_intensity
 from convivo.data.augment.mixup import Mixup, apply_mixup, draw_mixup, mixed
-from convivo.data.augment.settings import Augmentation, default
+from convivo.data.augment.settings import LARGE, Augmentation, default
 from convivo.data.augment.signals import Disturbance, apply_disturbance, draw_disturbance
 from convivo.data.augment.softness import REACH, in_one
 from convivo.data.augment.spatial import Spatial, apply_spatial, draw_spatial

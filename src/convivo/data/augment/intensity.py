@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from convivo.data.augment.lattice import cubic_basis, intervals_of, spread
-from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.settings import LARGE, Augmentation
 from convivo.data.augment.softness import soften
 
 BIAS_INTERVALS = 2  # along the longest axis: coils and lamps are far away
-LARGE = 2**15  # values of an item from which on it is changed where it lies, not in a copy
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from convivo.data.augment.lattice import (
     spread,
 )
 from convivo.data.augment.sampling import interpolated, nearest, voted
-from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.settings import LARGE, Augmentation
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,18 @@ def _flip(images: torch.Tensor, targets: torch.Tensor | None, flips: np.ndarray)
     dims = flips.shape[1]
     for pattern in product((False, True), repeat=dims):
         chosen = np.flatnonzero((flips == pattern).all(axis=1))
-        if any(pattern) and len(chosen):
-            rows = torch.from_numpy(chosen).to(images.device)
-            axes = np.flatnonzero(pattern)
-            images[rows] = images[rows].flip((axes + 2).tolist())
-            if targets is not None:
-                targets[rows] = targets[rows].flip((axes + 1).tolist())
+        if not any(pattern):
+            continue
+        axes = np.flatnonzero(pattern)
+        for values, first in ((images, 2), (targets, 1)):
+            if values is not None and len(chosen):
+                _mirror(values, chosen, (axes + first).tolist())
+
+
+def _mirror(values: torch.Tensor, chosen: np.ndarray, axes: list[int]) -> None:
+    if values[0].numel() >= LARGE:  # one after the other costs a copy less
+        for item in chosen.tolist():
+            values[item : item + 1].copy_(values[item : item + 1].flip(axes))
+        return
+    rows = torch.from_numpy(chosen).to(values.device)
+    values[rows] = values[rows].flip(axes)
