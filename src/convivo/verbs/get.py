@@ -126,7 +126,7 @@ def _bring_file(
     source: Source, staging: Path, bar: Progress, pause: float, copies: int = 1
 ) -> tuple[Path, Arrived]:
     def tick(done: int, total: int) -> None:
-        bar.total = total // MEGABYTE
+        bar.total = max(total, done) // MEGABYTE  # 0 where the server does not say
         bar.update(done // MEGABYTE)
 
     path, content = staging / source.file, staging / "content"
