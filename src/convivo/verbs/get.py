@@ -5,7 +5,7 @@ import shutil
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -119,7 +119,7 @@ def bring(
     write_text(content / NOTE, "\n".join([*lines, f"  bytes     {arrived.bytes}", ""]))
     content.replace(folder)
     shutil.rmtree(staging, ignore_errors=True)
-    return Arrived(**asdict(arrived) | {"path": folder})
+    return replace(arrived, path=folder)
 
 
 def _bring_file(
@@ -145,7 +145,7 @@ def _bring_tar(source: Source, staging: Path, bar: Progress, pause: float) -> tu
     got.path.unlink()
     tops = list(unpacked.iterdir())
     content = tops[0] if len(tops) == 1 and tops[0].is_dir() else unpacked
-    return content, Arrived(**asdict(got) | {"files": files})
+    return content, replace(got, files=files)
 
 
 def _bring_listed(

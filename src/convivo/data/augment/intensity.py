@@ -94,7 +94,7 @@ def _draw_bias(
 
 def apply_intensity(images: torch.Tensor, drawn: Intensity) -> None:
     """Change the grey values of images (N, C, *S) in place, item by item as drawn."""
-    soft = (drawn.blur > 0).any(axis=1) | (drawn.shrink > 1).any(axis=1)
+    soft = np.asarray((drawn.blur > 0).any(axis=1) | (drawn.shrink > 1).any(axis=1))
     _on(images, soft, lambda v, at: v.copy_(soften(v, drawn.blur[at], drawn.shrink[at])))
     if drawn.bias is not None:
         field = drawn.bias
