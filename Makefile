@@ -3,6 +3,7 @@
 #   make test       the fast tests, within minutes
 #   make test-slow  the tests that take minutes each
 #   make bench      against the peers, in an environment of their own: same outputs, step times
+#   make bench-augmentation   items per second of batches + augmentation, against MONAI and TorchIO
 #   make bench-ledger   memory and time foretold against measured (hours; bench-ledger-NAME for one)
 #   make check      what a change must pass: format, lint, types, import levels, tests, doctests
 #   make clean      removes what make made (runs/ is yours and stays)
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null; \
 	then echo $$p; break; fi; done)
 
-.PHONY: all demo test test-slow check lint doctest bench bench-ledger clean
+.PHONY: all demo test test-slow check lint doctest bench bench-augmentation bench-ledger clean
 
 all: $(STAMP)
 
@@ -65,6 +66,9 @@ $(PEERS_STAMP): pyproject.toml constraints.txt bench/requirements.txt
 bench: $(PEERS_STAMP)
 	$(PEERS)/bin/python bench/same_outputs.py --out bench/results/same_outputs.md
 	$(PEERS)/bin/python bench/step_times.py --pairs 30 --out bench/results/step_times.md
+
+bench-augmentation: $(PEERS_STAMP)
+	$(PEERS)/bin/python bench/augmentation.py --out bench/results/augmentation.md
 
 # One table each, in bench/results; one after the other, for they take memory and time that they
 # measure. A gate that is not met does not keep the others from being looked at.

@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import typer
 
 from convivo import schemas
 from convivo.cli import app, main
+from convivo.data.augment import Augmentation
 from convivo.data.labels import DISEASE, HEALTH
 from convivo.data.layouts import LAYOUTS
 from convivo.data.problems import CODES
@@ -49,6 +51,13 @@ def test_every_layout_and_document_is_in_the_reference() -> None:
 
 def test_every_problem_code_is_in_the_reference() -> None:
     assert [code for code in CODES if f"`{code}`" not in DATA_PAGE] == []
+
+
+def test_every_setting_of_augmentation_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "augmentation.md").read_text(encoding="utf-8")
+    keys = [field.name for field in fields(Augmentation)]
+    plain = [key for key in keys if not key.startswith("p_") or key.removeprefix("p_") not in keys]
+    assert [key for key in plain if f"`{key}`" not in page] == []
 
 
 def test_the_words_that_name_a_disease_are_in_the_reference() -> None:

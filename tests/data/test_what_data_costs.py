@@ -1,5 +1,7 @@
 """Bytes told beforehand, against those of the arrays made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from convivo.arrays.preparation import Preparation
 from convivo.data import augment, batches, store
+from convivo.data.augment.warp import Warp
 from convivo.data.sample import Sample
 
 SIZES = {1: (31,), 2: (17, 13), 3: (7, 9, 11)}
@@ -58,24 +61,44 @@ def test_a_batch_holds_what_was_told(dims: int, maps: bool) -> None:
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("maps", [True, False])
-def test_augmentation_takes_no_more_than_was_told(dims: int, channels: int, maps: bool) -> None:
-    size = tuple(6 * n for n in SIZES[dims])
-    how = augment.default(dims, "segment", flips_allowed=True)
-    always = {n: 1.0 for n in how.to_dict() if n.startswith("p_") and getattr(how, n)}
-    how = augment.Augmentation.from_dict(how.to_dict() | always)
-    rng = np.random.default_rng(0)
-    drawn = augment.draw(how, 4, size, channels, rng)
-    images = torch.zeros(4, channels, *size)
-    targets = torch.zeros(4, *size, dtype=torch.int64) if maps else None
+@pytest.mark.parametrize("labels", [None, "nearest", "linear"])
+@pytest.mark.parametrize("grow", [6, 12])
+def test_augmentation_takes_no_more_than_was_told(
+    dims: int, channels: int, labels: str | None, grow: int
+) -> None:
+    size = tuple(grow * n for n in SIZES[dims])
+    how = augment.default(dims, "segment", flips_allowed=True).to_dict()
+    how |= {n: 1.0 for n in how if n.startswith("p_") and how[n]}
+    how |= {"elastic": 0.3, "p_elastic": 1.0, "bias": 0.3, "p_bias": 1.0, "cutout": 0.5}
+    how |= {"p_cutout": 1.0, "crop": 0.3, "p_crop": 1.0, "labels": labels or "nearest"}
+    maps, items = labels is not None, 12
+    setting = augment.Augmentation.from_dict(how)
+    drawn = augment.draw(setting, items, size, channels, np.random.default_rng(0))
+    drawn = all_but_the_first(drawn)
+    images = torch.zeros(items, channels, *size)
+    targets = torch.zeros(items, *size, dtype=torch.int64) if maps else None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         augment.apply(images, targets, drawn)
     peak = living = 0
     for change in _changes(seen):
         living += change
         peak = max(peak, living)
-    told = augment.cost(4, channels, size, maps=maps)
+    told = augment.cost(items, channels, size, maps=maps, linear_labels=labels == "linear")
     assert 0.8 * told < peak <= 1.02 * told
+
+
+def all_but_the_first(drawn: augment.Parameters) -> augment.Parameters:
+    """The worst that can be drawn: what is altered is copied only where something stays."""
+    place, grey = drawn.place, drawn.intensity
+    kept = place.items > 0
+    if isinstance(place, Warp):
+        place = replace(place, items=place.items[kept], places=place.places[kept])
+    else:
+        bends = None if place.bends is None else place.bends[kept]
+        place = replace(place, items=place.items[kept], matrices=place.matrices[kept], bends=bends)
+    blur, shrink = grey.blur.copy(), grey.shrink.copy()
+    blur[0], shrink[0] = 0, 1
+    return replace(drawn, place=place, intensity=replace(grey, blur=blur, shrink=shrink))
 
 
 def _changes(seen: profile) -> list[int]:

@@ -9,7 +9,7 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
-from convivo.errors import PlanError
+from convivo.errors import ConfigError, PlanError
 from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
 from convivo.planning.step import Loss
@@ -197,7 +197,11 @@ def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:
         return Augmentation.from_dict(mirrored).to_dict() if alters else None
     preset = default(facts.spatial_dims, facts.task, flips)
     kept = STEADY.get(facts.task, {})
-    return Augmentation.from_dict(preset.to_dict() | kept | settings.augment.fields).to_dict()
+    chosen = Augmentation.from_dict(preset.to_dict() | kept | settings.augment.fields)
+    if chosen.mixup and chosen.p_mixup and (facts.task != "classify" or not facts.exclusive):
+        rule, remedy = "mixup mixes the classes of whole items", "Leave out augment.p_mixup"
+        raise ConfigError("augment.mixup", rule, f"the task {facts.task}", remedy)
+    return chosen.to_dict()
 
 
 def set_threads(wish: int | None) -> int:

@@ -5,7 +5,7 @@ import shutil
 import urllib.parse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -119,14 +119,14 @@ def bring(
     write_text(content / NOTE, "\n".join([*lines, f"  bytes     {arrived.bytes}", ""]))
     content.replace(folder)
     shutil.rmtree(staging, ignore_errors=True)
-    return Arrived(**asdict(arrived) | {"path": folder})
+    return replace(arrived, path=folder)
 
 
 def _bring_file(
     source: Source, staging: Path, bar: Progress, pause: float, copies: int = 1
 ) -> tuple[Path, Arrived]:
     def tick(done: int, total: int) -> None:
-        bar.total = total // MEGABYTE
+        bar.total = max(total, done) // MEGABYTE  # 0 where the server does not say
         bar.update(done // MEGABYTE)
 
     path, content = staging / source.file, staging / "content"
@@ -145,7 +145,7 @@ def _bring_tar(source: Source, staging: Path, bar: Progress, pause: float) -> tu
     got.path.unlink()
     tops = list(unpacked.iterdir())
     content = tops[0] if len(tops) == 1 and tops[0].is_dir() else unpacked
-    return content, Arrived(**asdict(got) | {"files": files})
+    return content, replace(got, files=files)
 
 
 def _bring_listed(

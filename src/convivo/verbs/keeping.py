@@ -80,7 +80,9 @@ class Keeping:
         channels, items = self.draft["network"]["in_channels"], self._items(setting)
         drawn = batches.cost(items, channels, setting.patch, maps=self.maps)
         if self.draft["augment"]:
-            drawn += augment.cost(items, channels, setting.patch, maps=self.maps)
+            how = augment.Augmentation.from_dict(self.draft["augment"])
+            more = {"linear_labels": how.labels == "linear", "blur": how.blur}
+            drawn += augment.cost(items, channels, setting.patch, maps=self.maps, **more)
         return drawn
 
     def _items(self, setting: Setting) -> int:

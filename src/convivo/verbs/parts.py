@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from convivo.data.ahead import Ahead
-from convivo.data.augment import Augmentation, apply, draw
+from convivo.data.augment import Augmentation, apply, draw, mixed
 from convivo.data.batches import Batch, Batches
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
@@ -64,6 +64,8 @@ class Parts:
         drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
         maps = targets if targets.ndim > 1 else None
         images, changed = apply(images, maps, drawn)
+        if drawn.mixup is not None:  # shares of classes, as cross-entropy takes them
+            targets = mixed(targets, drawn.mixup, self.task.outputs)
         return images, targets if changed is None else changed
 
     @cached_property

@@ -6,7 +6,7 @@ Letters: N items, C channels, *S spatial axes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 import torch
@@ -14,13 +14,12 @@ import torch
 from convivo.data.augment.cutout import Cutout, apply_cutout, draw_cutout
 from convivo.data.augment.intensity import Intensity, apply_intensity, draw_intensity
 from convivo.data.augment.mixup import Mixup, apply_mixup, draw_mixup, mixed
-from convivo.data.augment.settings import Augmentation, default
+from convivo.data.augment.settings import LARGE, Augmentation, default
 from convivo.data.augment.signals import Disturbance, apply_disturbance, draw_disturbance
+from convivo.data.augment.softness import REACH, in_one
 from convivo.data.augment.spatial import Spatial, apply_spatial, draw_spatial
 from convivo.data.augment.warp import Warp, apply_warp, draw_warp
 from convivo.errors import ShapeError
-
-BLUR_REACH = 6  # samples by which the default blur widens an axis
 
 __all__ = ["Augmentation", "Parameters", "apply", "cost", "default", "draw", "mixed"]
 
@@ -125,19 +124,48 @@ def apply(
     return images, targets
 
 
-def cost(batch: int, channels: int, shape: Sequence[int], *, maps: bool) -> int:
-    """Most bytes that `apply` takes at once, its results among them, if every item is altered.
+def cost(
+    batch: int,
+    channels: int,
+    shape: Sequence[int],
+    *,
+    maps: bool,
+    linear_labels: bool = False,
+    blur: float = 1.0,
+) -> int:
+    """Most bytes that `apply` takes at once, its results among them: all items but one altered.
 
     Args:
         batch, channels, shape: N, C and *S of the batch.
         maps: label maps move with the images.
+        linear_labels: they are interpolated (`labels="linear"`).
+        blur: its largest deviation in samples.
     """
-    dims, places = len(shape), batch * prod(shape)
+    places = batch * prod(shape)
     image, labels = 4 * channels * places, (8 * places if maps else 0)
-    blurring = 4 * image + BLUR_REACH * image // min(shape)
-    if dims == 1:  # where samples come from; old values, both neighbours, the new; labels likewise
+    if len(shape) == 1:  # where samples come from; old values, both neighbours, the new; labels
         moving = max(24 * places + 4 * image, 3 * image + 6 * labels)
     else:
-        grid = 4 * dims * places
-        moving = grid + max(grid + 4 * places, 2 * image, 2 * labels)
-    return image + labels + max(moving, blurring)
+        moving = _moving(len(shape), places, image, labels, linear_labels)
+    return image + labels + max(moving, _softening(batch, channels, shape, blur))
+
+
+def _moving(dims: int, places: int, image: int, labels: int, linear_labels: bool) -> int:
+    """Bytes while pictures are resampled: where from, a copy of them, and what `sampling` needs."""
+    where, one = 4 * dims * places, 4 * places
+    # Of volumes: between, the grid, both slices. Of pictures: the grid, the result.
+    sampling = (3 * one, 2) if dims > 2 else (2 * one, 1)
+    grey = image + sampling[0] + sampling[1] * image
+    by_number = labels and 2 * labels + 3 * one  # a copy, the result; numbers, also as int64
+    shares = labels and 2 * labels + 2 * one + sampling[0] + sampling[1] * one + one
+    return where + max(grey, shares if linear_labels else by_number)
+
+
+def _softening(batch: int, channels: int, shape: Sequence[int], blur: float) -> int:
+    """Bytes while pictures are blurred along an axis: a copy, what comes and what was before."""
+    together = 1 if channels * prod(shape) >= LARGE else batch
+    image = 4 * together * channels * prod(shape)
+    # Of long axes: the widened rows, their sum, a tap of it, and the order of before.
+    long = [n for n in shape if not in_one(n, channels * prod(shape) // n)]
+    wide = image + sum(2 * ceil(REACH * blur) * image // n for n in long[:1])
+    return 4 * image + wide if long else 3 * image + 4 * together * max(shape) ** 2

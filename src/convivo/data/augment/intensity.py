@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from convivo.data.augment.lattice import cubic_basis, intervals_of, spread
-from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.settings import LARGE, Augmentation
 from convivo.data.augment.softness import soften
 
 BIAS_INTERVALS = 2  # along the longest axis: coils and lamps are far away
-LARGE = 2**15  # values of an item from which on it is changed where it lies, not in a copy
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _draw_bias(
 
 def apply_intensity(images: torch.Tensor, drawn: Intensity) -> None:
     """Change the grey values of images (N, C, *S) in place, item by item as drawn."""
-    soft = (drawn.blur > 0).any(axis=1) | (drawn.shrink > 1).any(axis=1)
+    soft = np.asarray((drawn.blur > 0).any(axis=1) | (drawn.shrink > 1).any(axis=1))
     _on(images, soft, lambda v, at: v.copy_(soften(v, drawn.blur[at], drawn.shrink[at])))
     if drawn.bias is not None:
         field = drawn.bias

@@ -7,6 +7,7 @@ from typing import Any
 from convivo.errors import ConfigError, nearest_name
 
 LABELS = ("nearest", "linear")
+LARGE = 2**15  # values of an item from which on it is changed where it lies, not in a copy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,13 +28,18 @@ def soften(values: torch.Tensor, blur: np.ndarray, shrink: np.ndarray) -> torch.
     for axis in range(dims - 1, -1, -1):  # each comes to the front, so that in the end all are back
         size = values.shape[-1]
         rows = values.reshape(len(values), -1, size)
-        if size > LONG:
+        if not in_one(size, rows.shape[1]):
             soft = _along(rows, blur[:, axis], shrink[:, axis]).transpose(1, 2)
         else:
             matrices = axis_matrices(size, blur[:, axis], shrink[:, axis])
             soft = torch.bmm(torch.from_numpy(matrices).to(rows.device), rows.transpose(1, 2))
         values = soft.reshape(shape[0], size, *values.shape[1:-1])
     return values.movedim(-1, 1)  # from (M, *S, C)
+
+
+def in_one(size: int, rows: int) -> bool:
+    """Whether an axis is short enough, and met by enough rows, to be worth a matrix of its own."""
+    return size <= min(LONG, 4 * rows)
 
 
 def axis_matrices(size: int, blur: np.ndarray, shrink: np.ndarray) -> np.ndarray:

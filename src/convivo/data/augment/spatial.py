@@ -9,7 +9,6 @@ from itertools import combinations, product
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from convivo.data.augment.lattice import (
     cubic_basis,
@@ -18,7 +17,8 @@ from convivo.data.augment.lattice import (
     linear_basis,
     spread,
 )
-from convivo.data.augment.settings import Augmentation
+from convivo.data.augment.sampling import interpolated, nearest, voted
+from convivo.data.augment.settings import LARGE, Augmentation
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,15 @@ def _rotations(dims: int, planes: list[tuple[int, int]], angles: np.ndarray) -> 
     return result
 
 
-def places(drawn: Spatial, shape: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Where samples come from, as control points (M, *K, d) and the bases that spread them.
+def places(drawn: Spatial, shape: Sequence[int], device: torch.device | str) -> torch.Tensor:
+    """(M, d, *S) where each sample of the moved items comes from, see `sampling`.
 
-    An affine map of the control points of a spline is that of the whole field, so that bending
-    and the matrix are one field. Without bends the corners of the picture are enough.
+    An affine map of the control points of a spline is that of the whole field, so that bends and
+    the matrix are one field. Without bends the corners of the picture are enough.
     """
+    dims = len(shape)
     if drawn.bends is None:
-        ends = [np.array([-1.0, 1.0])] * len(shape)
+        ends = [np.array([-1.0, 1.0])] * dims
         bases = [linear_basis(n) for n in shape]
     else:
         counts = [n - 3 for n in drawn.bends.shape[1:-1]]
@@ -141,10 +142,12 @@ def places(drawn: Spatial, shape: Sequence[int]) -> tuple[np.ndarray, list[np.nd
         bases = [cubic_basis(s, n) for s, n in zip(shape, counts, strict=True)]
     points = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1)[None, ..., ::-1]
     points = points if drawn.bends is None else points + drawn.bends
-    dims = len(shape)
     matrices = drawn.matrices.reshape(-1, *[1] * (dims - 1), dims, dims + 1)
     moved = points @ matrices[..., :dims].swapaxes(-1, -2) + matrices[..., None, :, dims]
-    return moved.astype(np.float32), bases
+    sizes = np.asarray(shape)
+    planes = np.moveaxis(moved[..., ::-1] * (sizes / 2) + (sizes - 1) / 2, -1, 1)
+    flat = planes.reshape(-1, *planes.shape[2:], 1).astype(np.float32)
+    return spread(torch.from_numpy(flat).to(device), bases).reshape(-1, dims, *shape)
 
 
 def apply_spatial(images: torch.Tensor, targets: torch.Tensor | None, drawn: Spatial) -> None:
@@ -153,13 +156,12 @@ def apply_spatial(images: torch.Tensor, targets: torch.Tensor | None, drawn: Spa
     if not len(drawn.items):
         return
     rows = torch.from_numpy(drawn.items).to(images.device)
-    points, bases = places(drawn, images.shape[2:])
-    grid = spread(torch.from_numpy(points).to(images.device), bases)
+    where = places(drawn, images.shape[2:], images.device)
     everything = len(rows) == len(images)
-    images[rows] = _sample(images if everything else images[rows], grid, "bilinear")
+    images[rows] = interpolated(images if everything else images[rows], where)
     if targets is not None:
         maps = targets if everything else targets[rows]
-        targets[rows] = _voted(maps, grid) if drawn.linear_labels else _nearest(maps, grid)
+        targets[rows] = (voted if drawn.linear_labels else nearest)(maps, where)
 
 
 def _flip(images: torch.Tensor, targets: torch.Tensor | None, flips: np.ndarray) -> None:
@@ -167,30 +169,18 @@ def _flip(images: torch.Tensor, targets: torch.Tensor | None, flips: np.ndarray)
     dims = flips.shape[1]
     for pattern in product((False, True), repeat=dims):
         chosen = np.flatnonzero((flips == pattern).all(axis=1))
-        if any(pattern) and len(chosen):
-            rows = torch.from_numpy(chosen).to(images.device)
-            axes = np.flatnonzero(pattern)
-            images[rows] = images[rows].flip((axes + 2).tolist())
-            if targets is not None:
-                targets[rows] = targets[rows].flip((axes + 1).tolist())
+        if not any(pattern):
+            continue
+        axes = np.flatnonzero(pattern)
+        for values, first in ((images, 2), (targets, 1)):
+            if values is not None and len(chosen):
+                _mirror(values, chosen, (axes + first).tolist())
 
 
-def _nearest(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    # Labels are small integers, exact in float32.
-    return _sample(maps.unsqueeze(1).float(), grid, "nearest").squeeze(1).to(maps.dtype)
-
-
-def _voted(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """The class of the largest share at each place, class after class; the lower of equals."""
-    most = torch.zeros(maps.shape, device=maps.device)
-    result = torch.zeros_like(maps)
-    for value in maps.unique():
-        share = _sample((maps == value).unsqueeze(1).float(), grid, "bilinear").squeeze(1)
-        more = share > most
-        result[more] = value
-        most = torch.maximum(most, share, out=most)
-    return result
-
-
-def _sample(values: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
-    return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)
+def _mirror(values: torch.Tensor, chosen: np.ndarray, axes: list[int]) -> None:
+    if values[0].numel() >= LARGE:  # one after the other costs a copy less
+        for item in chosen.tolist():
+            values[item : item + 1].copy_(values[item : item + 1].flip(axes))
+        return
+    rows = torch.from_numpy(chosen).to(values.device)
+    values[rows] = values[rows].flip(axes)
