@@ -6,8 +6,8 @@ Measured by its allocator's events, so that the rules are held to them on every 
 import pytest
 import torch
 
-from convivo.planning import avx2_kernels, thread_shares
-from convivo.planning.conv_layer import Layer
+from convivo.planning import avx2_kernels, thread_shares, unrolled_windows
+from convivo.planning.conv_layer import NARROW, Layer
 from convivo.planning.thread_shares import Reduction, sums
 
 SCRATCH = 2**15
@@ -17,6 +17,7 @@ SCRATCH = 2**15
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(unrolled_windows, "lane", lambda: NARROW)
 
 
 def layer(dims, batch, ins, outs, kernel, stride, padding, side, *, groups=1):
@@ -86,6 +87,27 @@ def test_gradients_of_weights(settings, beside):
 def test_gradients_of_inputs(settings, beside):
     one = layer(*settings)
     assert avx2_kernels.backward_data(one) - one.x == pytest.approx(beside, abs=2 * SCRATCH)
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups", "forward", "data", "weight"),
+    [
+        ((2, 2, 64, 64, 3, 2, 1, 56), 8, 1624064, 1605632, 2007040),  # a block each
+        ((2, 2, 128, 128, 3, 2, 1, 56), 8, 3284992, 6422528, 4014080),
+        ((2, 2, 96, 64, 3, 2, 1, 56), 8, 677504, 2408448, 449536),  # no whole blocks
+        ((2, 2, 48, 96, 3, 2, 1, 56), 8, 602112, 2408448, 252544),
+        ((3, 2, 64, 64, 3, 2, 1, 14), 8, 1460224, 1404928, 527296),
+        ((3, 2, 64, 64, 3, 1, 1, 14), 8, 1460224, 1460224, 781312),
+        ((1, 4, 16, 16, 3, 2, 1, 2000), 16, 512192, 512000, 768000),  # a channel each
+        ((3, 2, 16, 16, 3, 1, 1, 16), 16, 1048576, 524288, 69376),
+        ((2, 2, 64, 128, 3, 1, 1, 56), 8, 3211264, 3248128, 4816896),
+    ],
+)
+def test_groups(settings, groups, forward, data, weight):
+    one = layer(*settings, groups=groups)
+    assert avx2_kernels.forward(one) - one.y == pytest.approx(forward, abs=SCRATCH)
+    assert avx2_kernels.backward_data(one) - one.x == pytest.approx(data, abs=SCRATCH)
+    assert avx2_kernels.backward_weight(one) - one.w == pytest.approx(weight, abs=SCRATCH)
 
 
 def test_large_images_are_unrolled_for_the_gradient_of_the_weight():

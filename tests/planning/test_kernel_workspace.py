@@ -12,6 +12,8 @@ CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 SCRATCH = 2**18
 """Bytes that a rule may leave out."""
+SMALL = 2**12
+"""Likewise, beside small tensors."""
 
 
 def taken(function):
@@ -84,6 +86,39 @@ def test_transposed_convolutions(dims):
     out, real = taken(lambda: aten.convolution_backward(*asked))
     told = hidden_bytes("aten::convolution_backward", asked, out)
     assert told == pytest.approx(real, rel=0.05, abs=SCRATCH)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize(
+    ("dims", "kernel", "stride", "transposed"),
+    [
+        (1, 3, 1, False),
+        (2, 1, 1, False),
+        (2, 3, 2, False),
+        (3, 1, 1, False),
+        (3, 3, 1, False),
+        (1, 2, 2, True),
+        (2, 2, 2, True),
+        (3, 2, 2, True),
+    ],
+)
+def test_torchs_own_convolutions(dims, kernel, stride, transposed, groups, batch):
+    """Those of float64 on every machine, and of bfloat16 where oneDNN has none for it."""
+    side = (500, 24, 8)[dims - 1]
+    x = torch.zeros(batch, 16, *(side,) * dims, dtype=torch.float64)
+    ins, outs = (16, 24 // groups) if transposed else (24, 16 // groups)
+    w = torch.zeros(ins, outs, *(kernel,) * dims, dtype=torch.float64)
+    padding = 0 if transposed else kernel // 2
+    asked = settings(dims, stride, padding, groups=groups, transposed=transposed)
+    out, real = taken(lambda: aten.convolution(x, w, None, *asked))
+    told = hidden_bytes("aten::convolution", (x, w, None, *asked), out)
+    assert told == pytest.approx(real, abs=SMALL)
+    for mask in ((True, True, False), (False, True, False), (True, False, False)):
+        given = (torch.zeros_like(out), x, w, None, *asked, mask)
+        back, real = taken(lambda given=given: aten.convolution_backward(*given))
+        told = hidden_bytes("aten::convolution_backward", given, back)
+        assert told == pytest.approx(real, abs=SMALL)
 
 
 def test_channels_last_needs_no_blocks():

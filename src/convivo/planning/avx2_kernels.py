@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from convivo.planning import unrolled_windows
+from convivo.planning import grouped_kernels, unrolled_windows
 from convivo.planning.conv_layer import IMAGE, NARROW, SINGLE, Layer, up
 from convivo.planning.thread_shares import Reduction, sums
 
@@ -27,6 +27,8 @@ def forward(layer: Layer) -> int:
     """Most bytes at once for y, y itself among them."""
     if layer.plain:
         return layer.y + layer.w
+    if layer.is_depthwise and layer.is_volume:
+        return grouped_kernels.channels_last(layer, forward=True)
     if _is_depthwise(layer) and _covers(layer, min(DEPTHWISE_AT_ONCE, layer.coarse[-1])):
         x, w, y = _blocks(layer, flat=False)
         return max(x + w + y, layer.y + y)
@@ -40,14 +42,13 @@ def backward_data(layer: Layer) -> int:
     """Likewise for the gradient of x."""
     if layer.plain:
         return layer.x + layer.w
-    over = layer.reach - layer.padding[-1] > min(layer.fine[-1], MOST_AT_ONCE)
-    if over or _is_outside(layer) or (layer.is_strided and layer.is_dilated):
+    if _is_outside(layer) or (layer.is_strided and layer.is_dilated):
         return unrolled_windows.backward_data(layer)
     depthwise = _is_depthwise(layer)
-    if layer.groups > 1 and not depthwise and not _is_whole(layer, *layer.own):
-        return unrolled_windows.backward_data(layer)
-    if layer.is_strided and not depthwise:
+    if layer.is_strided and not depthwise and (layer.groups == 1 or layer.own[1] > NARROW):
         return _channels_last(layer)
+    if not (depthwise or _goes_back_in_blocks(layer)):
+        return unrolled_windows.backward_data(layer)
     x, w, y = _blocks(layer, flat=False)
     return max(x * (1 + layer.biased) + w + y, x + layer.x)
 
@@ -56,9 +57,9 @@ def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w."""
     if layer.plain:
         return 2 * layer.w
-    if _is_depthwise(layer) and not layer.is_dilated:
+    if _is_depthwise(layer) and grouped_kernels.is_small(layer):
         x, w, y = _blocks(layer, flat=False)
-        return max(x + w * torch.get_num_threads() + y, w + layer.w)
+        return x + w * torch.get_num_threads() + y
     if _is_of_points(layer):
         x, w, y = _blocks(layer, flat=False)
         apart = _sums_of_points(layer) + _gathered(layer, NARROW * _jobs(layer)[0])
@@ -89,7 +90,7 @@ def _is_whole(layer: Layer, *channels: int) -> bool:
 
 
 def _is_depthwise(layer: Layer) -> bool:
-    return layer.is_depthwise and len(layer.kernel) == IMAGE and not _is_outside(layer)
+    return layer.is_depthwise and not layer.is_volume and not _is_outside(layer)
 
 
 def _spans(layer: Layer) -> list[int]:
@@ -128,6 +129,11 @@ def _runs_in_blocks(layer: Layer) -> bool:
         return False
     once = min(AT_ONCE, layer.coarse[-1])
     return layer.padding[-1] <= once and _row_fits(layer, once)
+
+
+def _goes_back_in_blocks(layer: Layer) -> bool:
+    over = layer.reach - layer.padding[-1] > min(layer.fine[-1], MOST_AT_ONCE)
+    return _is_whole(layer, *layer.own) and not over and not (layer.is_volume and layer.is_strided)
 
 
 def _row_fits(layer: Layer, once: int) -> bool:

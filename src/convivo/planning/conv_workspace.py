@@ -44,23 +44,28 @@ def _is_channels_last(x: Tensor) -> bool:
 def _by_torch(backend: str, layer: Layer, mask: Any = None) -> int:
     """Torch's own kernels; groups they take one after the other, and join the results."""
     columns = _columns(backend, layer, mask)
-    if layer.groups == 1:
+    if layer.groups == 1 or backend == "Slow3d":
         return columns
     given, result = (layer.y, layer.x) if layer.transposed else (layer.x, layer.y)
     if mask is not None:
-        given, result = layer.x + layer.y, layer.x * bool(mask[0]) + layer.w * bool(mask[1])
+        result = given * bool(mask[0]) + layer.w * bool(mask[1])
+        given = layer.x + layer.y
     # the channels of a group lie in one piece in a single image only
     parts = given // layer.groups if layer.batch > 1 else 0
     return max(parts + columns, result)
 
 
 def _columns(backend: str, layer: Layer, mask: Any) -> int:
-    """Windows of one group unrolled, of all images or of one."""
-    if backend in ("Slow2d", "Slow3d"):
-        volume = mask and mask[0] and backend == "Slow3d"  # unrolled for the gradient in any case
-        as_it_is = layer.taps == 1 and not layer.is_strided
+    """Windows of one group unrolled, of all images or of one; of volumes those of all groups."""
+    as_it_is = layer.taps == 1 and not layer.is_strided
+    if backend == "Slow2d":
         needless = as_it_is or (mask and not mask[1])
-        return 0 if needless and not volume else layer.batch * layer.columns
+        return 0 if needless else layer.batch * layer.columns
+    if backend == "Slow3d":
+        needless = as_it_is and layer.groups == 1 and not (mask and mask[0])
+        return 0 if needless else layer.batch * layer.groups * layer.columns
+    if backend == "SlowTranspose2d" and mask is None:
+        return layer.batch * layer.columns
     if "Transpose" in backend or "Dilated" in backend:
         return layer.columns
     return 0

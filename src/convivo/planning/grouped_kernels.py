@@ -69,7 +69,7 @@ def backward_data(layer: Layer) -> int:
     return unrolled_windows.backward_data(layer)
 
 
-def _small_kernel(layer: Layer) -> bool:
+def is_small(layer: Layer) -> bool:
     """Whether a depthwise kernel serves for the gradient of the weight."""
     axes = zip(layer.kernel, layer.stride, layer.padding, strict=True)
     fits = all(k <= DEPTHWISE_TAPS and s <= k and p <= k // 2 for k, s, p in axes)
@@ -79,7 +79,7 @@ def _small_kernel(layer: Layer) -> bool:
 def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w."""
     if layer.is_depthwise:
-        if not _small_kernel(layer):
+        if not is_small(layer):
             return unrolled_windows.backward_weight(layer)
         return sum(_padded(layer)) + layer.w
     odd = layer.kernel[-1] > LONG or (layer.is_dilated and (layer.is_strided or layer.is_volume))

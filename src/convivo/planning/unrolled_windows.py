@@ -9,9 +9,9 @@ import math
 
 import torch
 
-from convivo.planning.conv_layer import IMAGE, SINGLE, Layer
+from convivo.planning.conv_layer import IMAGE, NARROW, SINGLE, WIDE, Layer, lane
 
-PANEL = 2**20  # bytes of columns at once for y of a large image
+CACHE = {NARROW: 2**19, WIDE: 2**20}  # of a core, where this was read; it holds columns for y
 # The gradient of the weight is shared out to threads, with a copy each, if a thread has fewer
 # samples than this of an image, or of a slice.
 FEW_SAMPLES = 256
@@ -35,7 +35,7 @@ def forward(layer: Layer) -> int:
     samples = math.prod(layer.coarse[1:] if layer.is_volume else layer.coarse)
     scratch = _columns(layer) + _sums(layer, layer.own[1], samples)
     if not layer.is_volume:
-        scratch = min(scratch, PANEL)
+        scratch = min(scratch, CACHE[lane()])
     return layer.y + max(torch.get_num_threads() * scratch, layer.y)
 
 
