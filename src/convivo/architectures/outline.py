@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+DRAWING = frozenset((torch.Tensor.normal_, torch.Tensor.uniform_))
+
 
 class _WithoutDrawing(TorchFunctionMode):
     """Leaves out starting weights, which take time to draw even where nothing is stored."""
@@ -15,7 +17,7 @@ class _WithoutDrawing(TorchFunctionMode):
         self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
+        if func in DRAWING or getattr(func, "__module__", "") == "torch.nn.init":
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
 

@@ -5,6 +5,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_DEVICE = torch.ops.prim.device.default
+
+
+class _Placed(TorchDispatchMode):
+    """Says where a fake tensor is, before torch looks for the answer in its packages."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch would import its compiler, and ask it at every operation
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        return args[0].device if func is _DEVICE else func(*args, **(kwargs or {}))
 
 
 def conv_backend(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple) -> str:
@@ -18,7 +34,8 @@ def conv_backend(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple
     switches = bias is None, learns, torch._C._get_mkldnn_enabled()
     form = x.shape, x.stride(), x.dtype, weight.shape, weight.stride(), *switches
     if form not in answers:
-        chosen = torch._C._select_conv_backend(x, weight, bias, *settings)  # no public name
+        with _Placed():
+            chosen = torch._C._select_conv_backend(x, weight, bias, *settings)  # no public name
         answers[form] = str(chosen).rpartition(".")[2]
     return answers[form]
 

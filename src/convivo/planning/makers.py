@@ -37,5 +37,10 @@ def dense(*tensors: Tensor) -> bool:
 
 def in_order(tensor: Tensor) -> bool:
     """The last axis is the densest, the first the widest; slices may have gaps."""
-    strides = tensor.stride()
-    return 0 not in strides and all(map(ge, strides, strides[1:]))
+    return 0 not in tensor.stride() and in_order_or_repeated(tensor)
+
+
+def in_order_or_repeated(tensor: Tensor) -> bool:
+    """The same where one sample may stand for all along an axis: a sum's gradient, for example."""
+    strides = [stride for stride in tensor.stride() if stride]
+    return all(map(ge, strides, strides[1:]))

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from convivo.planning.events import Moment
 from convivo.planning.homes import Record
 from convivo.planning.makers import Maker
+from convivo.planning.repetition import repeat
 from convivo.planning.shadow import tensors
 from convivo.planning.shortcuts import is_composite, shortcut
 from convivo.planning.workspace import hidden_bytes, kept_bytes
@@ -41,6 +42,8 @@ class Recorder(TorchDispatchMode):
         self.scopes: list[str] = []  # names of the modules being run, outermost first
         self.failed_at = ""
         self.watch: Watch | None = None
+        self.updating = False  # the optimizer is at work
+        self.skipped: list[Record] | None = None  # what it makes, not shown, if this is asked for
         # from which number of the tape on its nodes belong to which layer
         self.marks: tuple[list[int], list[str]] = ([0], [""])
         self._alive: dict[int, tuple[Record, weakref.ref]] = {}
@@ -64,7 +67,10 @@ class Recorder(TorchDispatchMode):
         except Exception:
             self.failed_at = self._place()[1] or self.phase
             raise
-        self._note(op, args, out)
+        made = self._note(op, args, out)
+        if made and self.updating and self.skipped is not None:
+            self.skipped += made
+            return out
         return self._shown(func, args, out)
 
     @classmethod
@@ -76,21 +82,22 @@ class Recorder(TorchDispatchMode):
             self.watch(func, args, out)
         return out
 
-    def _note(self, op: str, args: tuple, out: Any) -> None:
+    def _note(self, op: str, args: tuple, out: Any) -> list[Record]:
         made = [t for t in tensors(out) if t.untyped_storage()._cdata not in self._alive]
         hidden = hidden_bytes(op, args, out) if self.on_cpu else 0
         if not made and not hidden:
-            return
+            return []
         recomputed, layer = self._place()
         moment = Moment(step=self.step, phase=self.phase, layer=layer, op=op, hidden=hidden)
         self.moments.append(moment)
-        for tensor in made:
-            record = self.add(tensor, layer, op, recomputed=recomputed)
+        found = [self.add(tensor, layer, op, recomputed=recomputed) for tensor in made]
+        for record in found:
             record.bytes += kept_bytes(op, args) if self.on_cpu else 0
             if op == CAST:
                 record.cast_of = self.find(args[0])
                 if record.cast_of is not None:
                     record.cast_of.casts.append(record)
+        return found
 
     def _place(self) -> tuple[bool, str]:
         """Whether this is a recomputation, and the layer that is at work; finds out the phase."""
@@ -152,6 +159,10 @@ class Recorder(TorchDispatchMode):
         record, _ = self._alive.pop(key)
         record.died = max(len(self.moments) - 1, record.born)
 
+    def repeat(self) -> bool:
+        """Add the second step, told from the first; False where it must be run."""
+        return repeat(self.moments, self.records, self.skipped or ())
+
     def pass_over(self) -> None:
         """What the forward pass made and still lives was saved for the backward pass."""
         for record in self._passing:
@@ -183,7 +194,12 @@ class Recorder(TorchDispatchMode):
         numbers.append(torch._C._autograd._get_sequence_nr())
         names.append(self.scopes[-1] if self.scopes else self._outside())
 
-    def note_gradients(self, *rest: object) -> None:
+    def update(self, *rest: object) -> None:
+        """The optimizer begins."""
+        self.updating = True
+        self.note_gradients()
+
+    def note_gradients(self) -> None:
         for parameter in self.root.parameters():
             if parameter.grad is not None and (record := self.find(parameter.grad)) is not None:
                 record.gradient = True

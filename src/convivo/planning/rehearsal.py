@@ -17,7 +17,7 @@ from convivo.planning.step import (
     squared_error,
     training_step,
 )
-from convivo.planning.trace import trace
+from convivo.planning.trace import Unlike, trace
 from convivo.planning.work import Tally
 
 TASKS = ("classify", "regress", "segment", "reconstruct", "generate")
@@ -75,7 +75,19 @@ def rehearse(
         chosen, precision, device=device, passes=passes, checkpointing=checkpointing
     )
     maker = make_optimizer(optimizer)
-    return trace(net, step, given, optimizer=maker, device=device, watch=watch)
+    for alike in (True, False):
+        seen = Tally()
+        watch = None if tally is None else partial(seen.add, learning=True)
+        try:
+            found = trace(
+                net, step, given, optimizer=maker, device=device, watch=watch, alike=alike
+            )
+        except Unlike:
+            continue
+        if tally is not None:
+            tally.join(seen)
+        return found
+    raise AssertionError("steps that are run cannot be unlike")
 
 
 def _task_of(net: nn.Module, shape: tuple[int, ...]) -> str:

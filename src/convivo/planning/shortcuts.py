@@ -7,12 +7,13 @@ torch.
 
 from collections.abc import Sequence
 from functools import cache
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from convivo.planning.makers import Maker, Rule, dense, in_order
+from convivo.planning.makers import Maker, Rule, dense, in_order, in_order_or_repeated
 from convivo.planning.window_shapes import WINDOWS
 
 # views, whose shapes torch derives in no time
@@ -64,19 +65,29 @@ def _like(make: Maker, first: Tensor, second: Any, *rest: Any) -> Any:
 def _each(make: Maker, x: Tensor, *numbers: Any) -> Any:
     """Sample by sample, of one tensor of real numbers."""
     plain = all(n is None or isinstance(n, NUMBERS) for n in numbers)
-    fits = plain and x.dtype.is_floating_point and in_order(x)
+    fits = plain and x.dtype.is_floating_point and in_order_or_repeated(x)
     return make.blank(x.shape, x.dtype) if fits else NotImplemented
 
 
 def _both(make: Maker, first: Any, second: Any, *rest: Any) -> Any:
-    """Of two like tensors, or of one and a number."""
+    """Of two tensors of one number format, or of one and a number; samples may be repeated."""
     if isinstance(second, NUMBERS):
         return _each(make, first, second)
-    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+    both = isinstance(first, Tensor) and isinstance(second, Tensor)
+    if not both or first.dtype != second.dtype or not first.dtype.is_floating_point:
         return NotImplemented
-    if second.dim() or not first.dim():
-        return _like(make, first, second)
-    return _each(make, first) if second.dtype.is_floating_point else NotImplemented
+    if not (in_order_or_repeated(first) and in_order_or_repeated(second)):
+        return NotImplemented
+    shape = first.shape if first.shape == second.shape else _joined(first.shape, second.shape)
+    return NotImplemented if shape is None else make.blank(shape, first.dtype)
+
+
+def _joined(first: torch.Size, second: torch.Size) -> torch.Size | None:
+    """The shape of both together; None if they do not go together, as torch then explains."""
+    try:
+        return torch.broadcast_shapes(first, second)
+    except RuntimeError:
+        return None
 
 
 def _along(make: Maker, x: Tensor, *rest: Any) -> Any:
@@ -116,9 +127,9 @@ def _squared(make: Maker, x: Tensor, y: Tensor, reduction: int = 1) -> Any:
     return make.blank((), x.dtype) if reduction and same else NotImplemented
 
 
-def _like_second(make: Maker, gradient: Tensor, x: Tensor, *rest: Any) -> Any:
-    """The gradient of a loss, which is one number's."""
-    fits = dense(x, *(r for r in rest[:1] if isinstance(r, Tensor))) and not gradient.dim()
+def _like_second(make: Maker, gradient: Tensor, x: Tensor, target: Tensor, *rest: Any) -> Any:
+    """The gradient of a loss."""
+    fits = dense(x) and (dense(target) or not target.dtype.is_floating_point)
     return make.blank(x.shape, x.dtype) if fits else NotImplemented
 
 
@@ -143,7 +154,7 @@ def _cat(make: Maker, parts: list[Tensor], dim: int = 0) -> Any:
         alike = len(shape) == first.dim() > 0 and part.dtype == first.dtype
         if not alike or shape[:axis] != before or shape[axis + 1 :] != after:
             return NotImplemented
-        if not part.is_contiguous():
+        if not in_order(part):
             return NotImplemented
     return make.blank((*before, sum(part.shape[axis] for part in parts), *after), first.dtype)
 
@@ -159,6 +170,35 @@ def _stack(make: Maker, parts: list[Tensor], dim: int = 0) -> Any:
 def _sized(make: Maker, gradient: Tensor, sizes: Sequence[int], *rest: Any) -> Any:
     """The gradient of what a slice was cut from."""
     return make.blank(tuple(sizes), gradient.dtype)
+
+
+def _selected(make: Maker, x: Tensor, dim: int, places: Tensor) -> Any:
+    if not dense(x, places) or places.dim() != 1 or not x.dim():
+        return NotImplemented
+    shape = list(x.shape)
+    shape[dim] = len(places)
+    return make.blank(tuple(shape), x.dtype)
+
+
+def _added_at(make: Maker, x: Tensor, dim: int, places: Tensor, added: Tensor) -> Any:
+    fits = dense(x, added) and x.dtype == added.dtype
+    return make.blank(x.shape, x.dtype) if fits else NotImplemented
+
+
+def _repeated(make: Maker, x: Tensor, times: Sequence[int]) -> Any:
+    if not dense(x) or len(times) < x.dim():
+        return NotImplemented
+    shape = (*(1 for _ in times[x.dim() :]), *x.shape)
+    return make.blank(tuple(n * t for n, t in zip(shape, times, strict=True)), x.dtype)
+
+
+def _itself(make: Maker, first: Any, *rest: Any) -> Any:
+    """Written over at some places."""
+    return first
+
+
+def _wider(make: Maker, first: torch.dtype, second: torch.dtype) -> torch.dtype:
+    return torch.promote_types(first, second)
 
 
 def _gather(make: Maker, x: Tensor, dim: int, places: Tensor) -> Any:
@@ -201,14 +241,21 @@ SHORTCUTS: dict[str, Rule] = {
     "aten::stack": _stack,
     "aten::slice_backward": _sized,
     "aten::gather": _gather,
+    "aten::index_select": _selected,
+    "aten::index_add": _added_at,
+    "aten::repeat": _repeated,
+    "aten::scatter_": _itself,
+    "aten::promote_types": _wider,
     **dict.fromkeys(_named("add_ sub_ mul_ div_ copy_ relu_ leaky_relu_ tanh_ sigmoid_"), _into),
     **dict.fromkeys(_named("zero_ bernoulli_ clamp_"), _into),
     **dict.fromkeys(_named("_foreach_mul_ _fused_sgd_ _fused_adam_ _fused_adamw_"), _nothing),
 }
 
 # of one tensor, whose form they keep but for what the keywords say
-COPIES = set(_named("clone empty_like ones_like zeros_like _to_copy"))
+COPIES = set(_named("clone empty_like ones_like randn_like zeros_like _to_copy"))
 FILLED = set(_named("empty ones zeros"))  # of a size
+SIZED = set(_named("new_empty new_zeros new_empty_strided"))  # of a size, like a tensor
+WORDED = COPIES | FILLED | SIZED
 USUAL = {
     "layout": (None, torch.strided),
     "pin_memory": (None, False),
@@ -221,7 +268,7 @@ def _worded(make: Maker, op: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Operations that are told form and place by keywords."""
     if any(value not in USUAL.get(name, (value,)) for name, value in kwargs.items()):
         return NotImplemented
-    if not kwargs.keys() <= {"dtype", "device", *USUAL} or len(args) != 1:
+    if not kwargs.keys() <= {"dtype", "device", *USUAL} or not _plain(op, args):
         return NotImplemented
     filled = op in FILLED
     if (kwargs.get("device") or (CPU if filled else make.device)) != make.device:
@@ -229,7 +276,17 @@ def _worded(make: Maker, op: str, args: tuple, kwargs: dict[str, Any]) -> Any:
     dtype = kwargs.get("dtype")
     if filled:
         return make.blank(tuple(args[0]), dtype or torch.get_default_dtype())
+    if op in SIZED:
+        return make.blank(tuple(args[1]), dtype or args[0].dtype)
     return make.blank(args[0].shape, dtype or args[0].dtype) if dense(args[0]) else NotImplemented
+
+
+def _plain(op: str, args: tuple) -> bool:
+    """Whether there is nothing but a tensor, a size, or both; strides only as they would be."""
+    if op == "aten::new_empty_strided":
+        usual = [prod(args[1][place + 1 :]) for place in range(len(args[1]))]
+        return list(args[2]) == usual and 0 not in args[1]
+    return len(args) == 1 + (op in SIZED)
 
 
 @cache
@@ -248,7 +305,7 @@ def shortcut(
         op: its name, such as "aten::relu_". func: itself.
         args: its positional arguments, fake tensors among them. kwargs: the others.
     """
-    if op in COPIES or op in FILLED:
+    if op in WORDED:
         return _worded(make, op, args, kwargs or {})
     if kwargs:
         return NotImplemented

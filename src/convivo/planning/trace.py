@@ -19,8 +19,14 @@ from convivo.errors import ConvivoError, PlanError, ShapeError
 from convivo.planning.events import Trace
 from convivo.planning.fakes import LOG, TORCH, UNTRACEABLE, Fakes, FakeTensorMode, Unseen
 from convivo.planning.recorder import Recorder, Watch
+from convivo.planning.repetition import condition, is_unchanged
 from convivo.planning.shadow import copied, needs_values
 from convivo.planning.uncompiled import uncompiled
+
+
+class Unlike(Exception):
+    """A step that was said to be like the first may not be."""
+
 
 Step = Callable[[nn.Module, Optimizer | None, tuple[Tensor, ...]], object]
 
@@ -34,6 +40,7 @@ def trace(
     steps: int = 2,
     device: str = "cpu",
     watch: Watch | None = None,
+    alike: bool = False,
 ) -> Trace:
     """Watch `steps` steps of a network; neither the network nor its tensors are touched.
 
@@ -47,10 +54,13 @@ def trace(
             gradient of the step before; later ones are like the second.
         device: where the real run is to happen. On CUDA kernels' workspaces are not known.
         watch: shown each operation of the last step, with its arguments and results.
+        alike: the step does each time the same, but for the optimizer's first state. Then a second
+            one is not run, unless the network has kept something of the first.
     Raises:
         PlanError: an operation that needs the values, a device that is not there, or a torch whose
             private parts have moved.
         ShapeError: the network does not take that input; its own ShapeError where it has one.
+        Unlike: with `alike`, if a second step would have to be run; so much was watched in vain.
     """
     if FakeTensorMode is None:
         got = f"torch {torch.__version__}"
@@ -63,7 +73,11 @@ def trace(
     with swept_aside(), uncompiled():
         recorder, given, made = _prepared(network, inputs, optimizer, Fakes(device))
         twin = recorder.root
-        _run(recorder, lambda: step(twin, made, given), made, steps, watch)
+        first = condition(twin) if alike and steps == 2 else {}
+        recorder.skipped = [] if first else None
+        _run(recorder, lambda: step(twin, made, given), made, 1 if first else steps, watch)
+        if first and not (is_unchanged(first, condition(twin)) and recorder.repeat()):
+            raise Unlike
     end = len(recorder.moments)
     holdings = tuple(record.settle(end) for record in recorder.records)
     return Trace(moments=tuple(recorder.moments), holdings=holdings, steps=steps)
@@ -99,7 +113,7 @@ def _run(
     handles = [
         register_module_forward_pre_hook(recorder.enter),
         register_module_forward_hook(recorder.leave, always_call=True),
-        register_optimizer_step_pre_hook(recorder.note_gradients),
+        register_optimizer_step_pre_hook(recorder.update),
     ]
     try:
         for number in range(1, steps + 1):
@@ -107,6 +121,7 @@ def _run(
             recorder.watch = watch if number == steps else None
             with recorder, _quiet():
                 step()
+            recorder.updating = False
             recorder.pass_over()
             recorder.note_gradients()
             recorder.note_state(optimizer)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from convivo.geometry import Axes
-from convivo.planning.makers import Maker, Rule, dense
+from convivo.planning.makers import Maker, Rule, dense, in_order
 
 
 def _axes(values: Sequence[int], dims: int) -> Sequence[int]:
@@ -73,7 +73,8 @@ def _convolution_backward(
     make: Maker, gradient: Tensor, x: Tensor, weight: Tensor, bias: Sequence[int] | None, *rest: Any
 ) -> Any:
     mask = rest[-1]
-    if not dense(gradient, x, weight) or not gradient.dtype == x.dtype == weight.dtype:
+    usual = in_order(gradient) and dense(x, weight)
+    if not usual or not gradient.dtype == x.dtype == weight.dtype:
         return NotImplemented
     shapes = (x.shape, weight.shape, tuple(bias or ()))
     pairs = zip(shapes, mask, strict=True)

@@ -84,6 +84,13 @@ class Tally:
     replayed: int = 0
     handled: int = 0
 
+    def join(self, other: "Tally") -> None:
+        """Add all that another one counted."""
+        self.work.update(other.work)
+        self.called += other.called
+        self.replayed += other.replayed
+        self.handled += other.handled
+
     def add(self, func: Any, args: tuple, out: Any, *, learning: bool) -> None:
         """One more operation; `learning` tells those of the backward pass from the others."""
         if learning and not torch.is_grad_enabled():
