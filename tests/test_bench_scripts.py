@@ -97,6 +97,7 @@ def test_a_limit_that_was_not_kept_is_told() -> None:
     script = runpy.run_path(str(BENCH / "ledger_limits.py"))
     killed = {"status": -9, "peak": 1900 * 2**20, "seconds": 2.0, "said": "step 1\n"}
     rows = [limited_row(), limited_row(times=3), limited_row(predict=killed)]
+    assert not script["solved"](limited_row(all_fits=True))
     refused = limited_row(asked=killed | {"status": 1, "said": "needs more"}, plan={})
     rows += [{k: v for k, v in refused.items() if k not in script["JOBS"]}]
     assert script["granted"](2) == 1984
@@ -112,8 +113,8 @@ def test_a_limit_that_was_not_kept_is_told() -> None:
 
 def test_a_plan_that_was_solved_is_what_is_trained() -> None:
     script = runpy.run_path(str(BENCH / "ledger_limits.py"))
-    plan = {"solution": {"batch": 5, "patch": [32, 48]}}
-    assert script["_choice"](plan, 3)[:2] == ("train.batch=15", "input.size=[32,48]")
+    found = {"batch": 5, "patch": [32, 48]}
+    assert script["_choice"](found, 3)[:2] == ("train.batch=15", "input.size=[32,48]")
 
 
 def test_figures_of_processes_are_told_seed_by_seed() -> None:
