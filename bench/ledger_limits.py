@@ -206,9 +206,11 @@ def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
     row |= {"asked": asdict(planned) | {"said": planned.said[-300:]}, "plan": {}}
     if planned.status != 0:
         return row
-    words = ["train", str(data), "--out", str(run), "--net", one.net, "--epochs", "1"]
+    words = ["train", str(data), "--out", str(run), "--net", one.net]
     words += [*ram, "--accept", "duplicate-across-splits"]
-    choice = _choice(json.loads(planned.said[planned.said.index("{") :]), one.times)
+    solution = json.loads(planned.said[planned.said.index("{") :])["solution"]
+    row["all_fits"] = all(step["fits"] for step in solution["steps"])
+    choice = _choice(solution, one.times)
     words += _set((f"train.steps={STEPS}", f"train.validate_every={STEPS}", *choice))
     trained = ran(words, cage, limit)
     row |= {"train": asdict(trained), "plan": _planned(run)}
@@ -223,9 +225,8 @@ def _set(wishes: Sequence[str]) -> list[str]:
     return [word for wish in wishes for word in ("--set", wish)]
 
 
-def _choice(plan: dict[str, Any], times: int) -> tuple[str, ...]:
+def _choice(found: dict[str, Any], times: int) -> tuple[str, ...]:
     """What a plan solved for, as settings of the training."""
-    found = plan["solution"]
     size = ",".join(map(str, found["patch"]))
     return f"train.batch={times * found['batch']}", f"input.size=[{size}]", "train.precision=fp32"
 
@@ -249,8 +250,11 @@ def _planned(run: Path) -> dict[str, Any]:
 
 
 def solved(row: dict[str, Any]) -> bool:
-    """Whether the batch that was trained is the largest that the ledger found to fit."""
-    return row["times"] == 1 and "train" in row
+    """Whether the batch that was trained is the largest that the ledger found to fit.
+
+    Not where all cases together fit, of which a classifier needs no more.
+    """
+    return row["times"] == 1 and not row.get("all_fits") and "train" in row
 
 
 def share_of(row: dict[str, Any]) -> float:
@@ -320,7 +324,7 @@ def _line(row: dict[str, Any]) -> str:
     told = [memory.get(name) for name in ("process_peak", "process_bound")]
     jobs = [row[name] for name in JOBS if name in row]
     train, *others = (row[n]["peak"] / MIB if n in row else None for n in JOBS)
-    share = "" if train is None else f"{share_of(row):.0%}{'' if solved(row) else ' (passes)'}"
+    share = "" if train is None else f"{share_of(row):.0%}{_why(row)}"
     cells = [
         row["data"], row["net"], row["gib"], f"{plan.get('batch')} / {plan.get('accumulate')}",
         size, ", ".join("-" if n is None else f"{n / MIB:,.0f}" for n in told),
@@ -328,6 +332,13 @@ def _line(row: dict[str, Any]) -> str:
         " + ".join(f"{job['seconds']:.0f}" for job in [row["asked"], *jobs]),
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why more or less of the limit was used than could be."""
+    if row["times"] > 1:
+        return " (passes)"
+    return " (all cases fit)" if row.get("all_fits") else ""
 
 
 def _mib(value: float | None) -> str:

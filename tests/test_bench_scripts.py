@@ -82,3 +82,51 @@ def test_the_tracker_of_torch_and_the_ledger_see_the_same_tensors_of_a_unet() ->
     case = next(runpy.run_path(str(BENCH / "ledger_peers.py"))["cases"]())
     case |= {"net": "unet", "dims": 2, "channels": 1, "side": 64, "width": 0.5, "batch": 4}
     assert tools["MemTracker"](case)() == tools["convivo"](case)()
+
+
+def limited_row(**changes: object) -> dict:
+    """A combination as `ledger_limits.go` tells it."""
+    ended = {"status": 0, "peak": 1600 * 2**20, "seconds": 3.0, "said": "fine\n"}
+    plan = {"batch": 8, "accumulate": 1, "size": [64, 64]}
+    plan |= {"memory": {"process_peak": 1500 * 2**20, "process_bound": 1700 * 2**20}}
+    row = {"data": "cells", "net": "resnet18", "gib": 2, "times": 1, "plan": plan}
+    return row | dict.fromkeys(("asked", "train", "evaluate", "predict"), ended) | changes
+
+
+def test_a_limit_that_was_not_kept_is_told() -> None:
+    script = runpy.run_path(str(BENCH / "ledger_limits.py"))
+    killed = {"status": -9, "peak": 1900 * 2**20, "seconds": 2.0, "said": "step 1\n"}
+    rows = [limited_row(), limited_row(times=3), limited_row(predict=killed)]
+    assert not script["solved"](limited_row(all_fits=True))
+    refused = limited_row(asked=killed | {"status": 1, "said": "needs more"}, plan={})
+    rows += [{k: v for k, v in refused.items() if k not in script["JOBS"]}]
+    assert script["granted"](2) == 1984
+    assert script["share_of"](rows[0]) == pytest.approx(1600 / 1984)
+    assert [script["solved"](row) for row in rows] == [True, False, True, False]
+    page = script["table"](rows, script["Cage"](), 4)
+    assert "| trained, evaluated and predicted | 2 of 4 |" in page
+    assert "| processes ended by the kernel | 1 | none |" in page
+    assert "uses 75% of the limit | 2 of 2 |" in page
+    assert "- cells, resnet18, 2 GiB: predict, SIGKILL: step 1" in page
+    assert "- cells, resnet18, 2 GiB: asked, exit 1: needs more" in page
+
+
+def test_a_plan_that_was_solved_is_what_is_trained() -> None:
+    script = runpy.run_path(str(BENCH / "ledger_limits.py"))
+    found = {"batch": 5, "patch": [32, 48]}
+    assert script["_choice"](found, 3)[:2] == ("train.batch=15", "input.size=[32,48]")
+
+
+def test_figures_of_processes_are_told_seed_by_seed() -> None:
+    script = runpy.run_path(str(BENCH / "ledger_process.py"))
+    rows = [
+        {"seed": seed, "seen": 100, "expected": {"peak": peak, "bound": peak + 10}}
+        for seed, peak in ((11, 100), (11, 104), (12, 85))
+    ]
+    middle, late, exceeded, above = script["figures"](rows)
+    assert (middle, late, exceeded) == pytest.approx((0.04, 0.15, 1 / 3))
+    assert above == pytest.approx(0.10)
+    made = "2 runs drawn by seed 11 (with which the model was made), 1 runs drawn by seed 12"
+    assert script["drawn"](rows) == made
+    assert script["_by_seed"](rows)[-1].startswith("| 12 | 1 | 15.0% | 15.0% | 1 |")
+    assert script["_by_seed"](rows[:2]) == []

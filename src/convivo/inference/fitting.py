@@ -80,6 +80,14 @@ class Fitting:
             least.append(min(costs(1), costs(min(2, wish))))
         raise self._nothing_fits(shape, min(least))
 
+    def least(self, shape: Sequence[int], beside: int = 0) -> int:
+        """Bytes of the process for the smallest pass of such an image; 0 where that is not told."""
+        try:
+            ways = [(self._costs(one, shape, beside), one) for one in self._ways(shape[1:])]
+            return min(cost(n) for cost, one in ways for n in {1, min(2, one.at_once(shape))})
+        except Untraceable:
+            return 0
+
     def _surely(self, shape: Sequence[int], beside: int) -> bool:
         """Whether the wish fits by a ceiling that costs no trace."""
         one = self.predictor
@@ -103,7 +111,8 @@ class Fitting:
     def _costs(self, one: Predictor, shape: Sequence[int], beside: int) -> Callable[[int], int]:
         """Bytes of the process for a number of items at once."""
         item = one.item(shape)
-        lasting = self.lasting + beside + one.cost(shape) + TRACER
+        lasting = self.lasting + beside + one.cost(shape)
+        lasting += 0 if self.training else TRACER  # a training has them from its optimizer
 
         def costs(batch: int) -> int:
             between = replace(one, batch=batch).between(shape)

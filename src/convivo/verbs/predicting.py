@@ -15,6 +15,7 @@ from convivo.data.readers import write_labels
 from convivo.data.sample import Case, Index, Sample
 from convivo.data.store import prepare_sample
 from convivo.errors import ConvivoError, PlanError
+from convivo.geometry import Axes
 from convivo.inference.fitting import Fitting
 from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
@@ -60,7 +61,10 @@ class Worker:
 
     def sample(self, one: Input) -> Sample:
         limit = self.fitting.limit
-        must_hold_input(one.path, one.index, self.preparation, limit, self.weights)
+        must_hold_input(
+            one.path, one.index, self.preparation, limit,
+            weights=self.weights, least_of=self._least,
+        )  # fmt: skip
         return load(Case(id=one.id, image=(str(one.path),), index=one.index), self.index)
 
     @property
@@ -69,6 +73,12 @@ class Worker:
         if self.shard is None:
             return "predictions.csv"
         return f"predictions_{self.shard.replace('/', '_of_')}.csv"
+
+    def _least(self, shape: Axes) -> int:
+        seen = shape
+        if self.predictor.sampling in ("window", "crop"):
+            seen = (self.preparation.channels, *self.predictor.size)
+        return self.fitting.least(seen, 4 * prod(shape))
 
     def maps(self, inputs: list[Input], bar: Progress) -> Outcome:
         """A label map a file, in the file's own format and grid."""
@@ -150,14 +160,20 @@ class Worker:
                 ready.append((one, prepare_sample(self.sample(one), self.preparation)[0]))
         if not ready:
             return
+        try:
+            together = self._answers(ready)
+        except PlanError as error:  # memory does not hold the smallest pass
+            outcome.failed += [{"path": str(one.path), "error": str(error)} for one, _ in ready]
+            return
+        yield from ((one, [row]) for (one, _), row in zip(ready, together, strict=True))
+
+    def _answers(self, ready: list[tuple[Input, np.ndarray]]) -> np.ndarray:
+        """A row for each prepared image."""
         held = sum(image.nbytes for _, image in ready)
         if self.predictor.sampling == "whole":
             predictor = self.fitting.to(ready[0][1].shape, 2 * held)
-            together = predictor.run(np.stack([image for _, image in ready]))
-        else:
-            rows = [self.fitting.to(i.shape, held).case(i) for _, i in ready]
-            together = np.concatenate(rows)
-        yield from ((one, [row]) for (one, _), row in zip(ready, together, strict=True))
+            return predictor.run(np.stack([image for _, image in ready]))
+        return np.concatenate([self.fitting.to(i.shape, held).case(i) for _, i in ready])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The memory that evaluate and predict stay within, and what reading an input needs of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from convivo.config import size
 from convivo.data.readers import read_header
 from convivo.data.sample import Header
 from convivo.errors import ConvivoError, PlanError
+from convivo.geometry import Axes
 from convivo.planning.limits import memory_limit
 from convivo.planning.overhead import approximate
 
@@ -39,13 +40,20 @@ def cap_of_run(plan: Mapping[str, Any]) -> int | None:
 
 
 def must_hold_input(
-    path: Path, index: int | None, preparation: Preparation, limit: int | None, weights: int
+    path: Path,
+    index: int | None,
+    preparation: Preparation,
+    limit: int | None,
+    *,
+    weights: int,
+    least_of: Callable[[Axes], int] = lambda shape: 0,
 ) -> None:
     """Refuse an input that could not even be read and prepared.
 
     Args:
         path, index: the file, and the item of it. limit: bytes of the process; None for any.
-        weights: bytes of the network.
+        weights: bytes of the network. least_of: shape (C, *S) of a prepared image -> bytes of its
+            smallest pass, asked only for the message.
     Raises:
         PlanError: it says what the least would be.
     """
@@ -56,13 +64,14 @@ def must_hold_input(
         if len(header.shape) != preparation.spatial_dims:
             return
         data = input_bytes(header, preparation)
+        prepared = _prepared(header, preparation)
     except (ConvivoError, OSError):
         return  # what is wrong with it is told when it is read
     least, _ = approximate(weights, train=False, kernels=0, lasting=data)
     if least > limit:
-        need = ceil(least / MIB)
+        need = ceil(max(least, least_of(prepared)) / MIB)
         shape = " x ".join(map(str, header.shape))
-        rule = f"needs at least {need:,} MiB to read and prepare {shape} values"
+        rule = f"needs at least {need:,} MiB to read, prepare and predict {shape} values"
         remedy = f"Give --ram {ceil(need / 10) * 10}M, or cut the input into parts"
         raise PlanError(path, rule, f"{limit / MIB:,.0f} MiB", remedy)
 
@@ -71,7 +80,12 @@ def input_bytes(header: Header, preparation: Preparation) -> int:
     """Most bytes while a file is read, then prepared; the network is not at work meanwhile."""
     values = header.channels * prod(header.shape)
     stored = values * np.dtype(header.dtype).itemsize
-    affine = None if header.affine is None else np.asarray(header.affine)
-    after = prod(prepared_shape(header.shape, preparation, affine=affine, spacing=header.spacing))
+    after = prod(_prepared(header, preparation))
     before = preparation.channels * prod(header.shape)
     return max(READING * stored, stored + PREPARING * 4 * max(before, after))
+
+
+def _prepared(header: Header, preparation: Preparation) -> Axes:
+    """(C, *S) once it is prepared."""
+    affine = None if header.affine is None else np.asarray(header.affine)
+    return prepared_shape(header.shape, preparation, affine=affine, spacing=header.spacing)
