@@ -154,7 +154,7 @@ class Series(Sequence):
 
     def _checked(self, read: Callable[[], Any]) -> np.ndarray:
         try:
-            return np.asarray(read())
+            return np.ascontiguousarray(read())
         except MemoryError:
             raise
         except (ValueError, RuntimeError, OSError, KeyError) as error:
