@@ -23,7 +23,7 @@ import nibabel as nib
 import numpy as np
 
 SHAPE = (224, 224, 160)  # 16 MB of int16
-PATCH, BATCH, STEPS = 64, 2, 60
+PATCH, BATCH, STEPS = 64, 2, 24
 HELD_OUT = 2  # cases of validation, and as many of test: the measuring is not what is measured
 LOOK = 0.05  # seconds between two looks at a process
 SETTINGS = [
@@ -78,7 +78,7 @@ def watched_train(data: Path, run: Path, place: Path, ram: str) -> tuple[int, in
     """Largest RssAnon before the first step and from then on, and the exit status."""
     command = [
         sys.executable, "-m", "convivo", "train", str(data / "cases.csv"), "--out", str(run),
-        "--net", "unet", "--ram", ram, "--store", str(place), "--threads", "2", "--epochs", "1",
+        "--net", "unet", "--ram", ram, "--store", str(place), "--threads", "2",
     ]  # fmt: skip
     for setting in SETTINGS:
         command += ["--set", setting]

@@ -78,7 +78,9 @@ class Piecewise:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self[...]
-        return array if dtype is None else array.astype(dtype, copy=bool(copy))
+        if dtype is not None and dtype != array.dtype:
+            return array.astype(dtype)
+        return array if array.flags.writeable and not copy else array.copy()
 
     def _whole(self) -> np.ndarray:
         return self._read(tuple(slice(0, n) for n in self.shape))
@@ -154,7 +156,7 @@ class Series(Sequence):
 
     def _checked(self, read: Callable[[], Any]) -> np.ndarray:
         try:
-            return np.asarray(read())
+            return np.ascontiguousarray(read())
         except MemoryError:
             raise
         except (ValueError, RuntimeError, OSError, KeyError) as error:
