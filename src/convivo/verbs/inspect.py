@@ -87,12 +87,20 @@ def _facts(found: Inspection) -> Table:
         "shape": _shape(found),
         "spacing": _spacing(found),
         "positive class": found.positive_class,
+        "duplicates": _audit(found),
         "sampled": f"the pixels of {found.sampled} cases were read" if found.sampled else None,
     }
     for name, value in rows.items():
         if value:
             table.add_row(Text(name), Text(value))
     return table
+
+
+def _audit(found: Inspection) -> str | None:
+    audit = found.audit
+    if not audit.audited:
+        return None
+    return f"{len(audit.links):,} pairs among {audit.audited:,} of {audit.of:,} cases compared"
 
 
 def _source(found: Inspection) -> str:
