@@ -53,12 +53,12 @@ def landmarks(signal: np.ndarray) -> Landmarks:
 def _one_channel(signal: np.ndarray) -> np.ndarray:
     """(C, T) -> (T,) float32: the first channel that moves; zeros where none does."""
     with np.errstate(invalid="ignore", over="ignore"):
-        values = signal.astype(np.float32)
-        spread = np.ptp(values, axis=1)
-    usable = np.isfinite(spread) & (spread > 0)
+        spread = np.ptp(signal, axis=1).astype(np.float64)
+    usable = np.isfinite(spread) & (spread != 0)
     if not usable.any():
         return np.zeros(signal.shape[1], np.float32)
-    return values[np.argmax(usable)]
+    channel = signal[np.argmax(usable)]
+    return (channel - channel.mean()).astype(np.float32)  # a large offset would eat the digits
 
 
 def _whole_numbers(patches: np.ndarray) -> np.ndarray:

@@ -111,13 +111,14 @@ def residual(first: np.ndarray, second: np.ndarray, found: Alignment) -> np.ndar
     swap = _sharpness(other) > _sharpness(one)
     where = swap.reshape(-1, *[1] * d)
     shift = np.where(swap[:, None], -found.shift, found.shift).astype(np.float32)
-    return _fit(np.where(where, other, one), np.where(where, one, other), shift)
+    sharper, blurrer = np.where(where, other, one), np.where(where, one, other)
+    return _fit(sharper, _pictures(blurrer, first.shape[1]), shift)
 
 
 def _fit(spectra: np.ndarray, target: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Spectra of sharper and blurrer pictures -> (n,) least residual over rounds of shifting."""
+    """Spectra of the sharper, the blurrer pictures -> (n,) least residual over rounds."""
     d, side = target.ndim - 1, target.shape[1]
-    goal = _pictures(target, side).reshape(len(target), -1)
+    goal = target.reshape(len(target), -1)
     reach = int(side * FARTHEST) + 1
     best = np.ones(len(goal), np.float32)
     for _ in range(ROUNDS + 1):

@@ -53,7 +53,7 @@ def _even(images: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _band(side: int, dimensions: int) -> np.ndarray:
-    """The second derivative of a Gaussian, on the grid of `rfftn`: a short filter, so borders stay."""
+    """The second derivative of a Gaussian, on the grid of `rfftn`: short, so borders stay."""
     along = [np.fft.fftfreq(side)] * (dimensions - 1) + [np.fft.rfftfreq(side)]
     square = sum(f**2 for f in np.meshgrid(*along, indexing="ij"))
     return (square * np.exp(-square / SHARPNESS**2)).astype(np.float32)

@@ -15,8 +15,8 @@ from convivo.arrays.nearest import compressed, nearest
 from convivo.arrays.orientations import orientations, words
 from convivo.arrays.spectra import spectrum
 
-CANDIDATES = 14  # nearest by spectrum that are laid on each thumbnail
-FITTED = 5  # of them, the best, that are fitted
+CANDIDATES = 10  # nearest by spectrum that are laid on each thumbnail
+FITTED = 4  # of them, the best, that are fitted
 GATE = 0.7  # score from which a fit is worth its time: a shift by a sixteenth leaves more
 CLOSE = 0.95  # of the best score: another orientation that near is fitted as well
 LEAST = 0.02  # residual: below it lie only roundings

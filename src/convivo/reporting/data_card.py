@@ -46,8 +46,25 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Spacing", spacing_text(at(data, "spacing"))),
         ("Stored as", at(data, "dtype")),
         ("Positive class", at(data, "positive_class")),
+        ("Duplicates", audit_text(at(data, "audit"))),
     ]
     return [(name, str(text)) for name, text in rows if text not in (None, "", MISSING)]
+
+
+def audit_text(audit: object) -> str:
+    """What the hunt for duplicates looked at, found and did."""
+    audited, of = (real(at(audit, key)) for key in ("audited", "of"))
+    if not audited or not of:
+        return ""
+    whole = "all" if audited == of else f"{audited:,.0f} of"
+    text = f"{whole} {of:,.0f} cases compared with each other, "
+    text += "seen through recoding, mirroring, turning, small shifts, size and brightness: "
+    words = {"equal": "of equal values", "near": "near", "overlap": "overlapping in time"}
+    pairs = at(audit, "pairs")
+    found = [f"{n:,.0f} {word}" for kind, word in words.items() if (n := real(at(pairs, kind)))]
+    if not found:
+        return text + "no pair found"
+    return text + f"pairs found: {', '.join(found)}; each pair within one part is kept in one unit"
 
 
 def shape_text(shape: object) -> str:

@@ -122,6 +122,7 @@ def _facts(found: Inspection) -> Table:
         "spacing": _spacing(found),
         "numbers": _numbers(found),
         "positive class": found.positive_class,
+        "duplicates": _audit(found),
         "sampled": f"the pixels of {found.sampled} cases were read" if found.sampled else None,
     }
     for name, value in rows.items():
@@ -132,6 +133,13 @@ def _facts(found: Inspection) -> Table:
 
 def _task(found: Inspection) -> str:
     return TASKS[found.index.task] if found.labelled else "no labels"
+
+
+def _audit(found: Inspection) -> str | None:
+    audit = found.audit
+    if not audit.audited:
+        return None
+    return f"{len(audit.links):,} pairs among {audit.audited:,} of {audit.of:,} cases compared"
 
 
 def _source(found: Inspection) -> str:
