@@ -30,6 +30,11 @@ def found_in(path):
         document = inspect(path, quiet=True).document()
     except ConvivoError as error:
         return ("-", "-", "-", "-", "-", "-", f"{error.rule}; got {error.got}")
+    return cells_of(document)
+
+
+def cells_of(document):
+    """Those of a document."""
     unit = f"{document['units']} {document['unit']}{'s' * (document['units'] != 1)}"
     source = document["unit_source"]
     return (
