@@ -46,6 +46,14 @@ def test_results_come_in_order_from_another_process(fresh):
     assert sandbox._KEPT[0].process.pid != os.getpid()
 
 
+def test_a_child_that_went_to_rest_costs_nothing(fresh, monkeypatch):
+    assert guarded(abs, [-1]) == [1]
+    (child,) = sandbox._KEPT
+    child.send(os._exit, [sandbox.IDLE])  # as it does itself after a while without work
+    child.process.wait()
+    assert guarded(abs, [-2, -3]) == [2, 3]
+
+
 def test_a_process_that_dies_costs_its_own_item(fresh):
     assert guarded(os._exit, [3, 0]) == ["lost 3: exit status 3", "lost 0: exit status 0"]
 
