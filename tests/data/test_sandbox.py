@@ -13,6 +13,8 @@ from PIL import Image
 
 from convivo.data import sandbox
 from convivo.data.inspection import inspect_data
+from convivo.data.sample import Case
+from convivo.data.survey import GUARDED, guard_of
 from convivo.errors import ReadError
 
 pytestmark = pytest.mark.skipif(not sandbox.possible(), reason="needs POSIX processes")
@@ -44,6 +46,14 @@ def test_results_come_in_order_from_another_process(fresh):
     assert guarded(partial(pow, 2), [3, 4]) == [8, 16]
     assert len(sandbox._KEPT) == 1  # the same child again
     assert sandbox._KEPT[0].process.pid != os.getpid()
+
+
+def test_a_child_that_went_to_rest_costs_nothing(fresh, monkeypatch):
+    assert guarded(abs, [-1]) == [1]
+    (child,) = sandbox._KEPT
+    child.send(os._exit, [sandbox.IDLE])  # as it does itself after a while without work
+    child.process.wait()
+    assert guarded(abs, [-2, -3]) == [2, 3]
 
 
 def test_a_process_that_dies_costs_its_own_item(fresh):
@@ -105,3 +115,14 @@ def test_a_file_that_never_ends_is_an_error_that_names_it(fresh, tmp_path, monke
     monkeypatch.setattr(sandbox, "LEAST_S", 0.5)
     with pytest.raises(ReadError, match=r"pipe.mha: .* got the end of the process .*no answer"):
         sandbox.alone(Path.read_bytes, path)
+
+
+def test_plain_arrays_are_read_here_and_images_in_a_child() -> None:
+    def guarded_by(name: str, label: str | None = None) -> bool:
+        return guard_of([Case(id=name, image=(name,), label=label)], GUARDED)
+
+    assert not guarded_by("/data/train-images-idx3-ubyte.gz")
+    assert not guarded_by("/data/101.hea", "/data/101.atr.hea")
+    assert guarded_by("/data/a.png")
+    assert guarded_by("/data/a.npy", "/data/a_mask.png")
+    assert guarded_by("/data/1.2.840.7")  # a DICOM series

@@ -1,6 +1,6 @@
 """Reads foreign files in child processes with limits: one that kills its decoder costs one file.
 
-Children are started when first needed and kept for the next time: they take a second to start.
+Children are started when first needed and kept for a while: they take a second to start.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from convivo.data.sandboxed import BROKEN, DONE, LOST
+from convivo.data.sandboxed import BROKEN, DONE, IDLE, LOST
 from convivo.errors import ReadError
 
 Item = TypeVar("Item")
@@ -30,6 +30,7 @@ START_S = 60.0  # until a child has imported what it needs
 LEAST_S = 30.0  # for one item, and more for larger files:
 BYTES_PER_S = 2**21
 LEAST_MEMORY = 2**30  # bytes
+RESTED = f"exit status {IDLE}"
 _KEPT: list["_Child"] = []
 _LOCK = threading.Lock()
 
@@ -118,8 +119,10 @@ def guarded(
                     place += 1
                     yield _meant(state, found, work, item, lost)
             except _Gone as error:
-                child, place = None, place + 1
-                yield lost(items[place - 1], str(error))
+                child = None
+                if str(error) != RESTED:
+                    place += 1
+                    yield lost(items[place - 1], str(error))
             else:
                 break
     except BaseException:

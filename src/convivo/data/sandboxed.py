@@ -12,6 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+IDLE_S, IDLE = 20.0, 86  # without work it ends, with this status: it holds memory
 ORPHAN_S = 2.0  # how often it looks whether its parent is still there
 FAILED, LOST, BROKEN, DONE = "failed", "lost", "broken", "done"
 
@@ -31,9 +32,10 @@ def serve(memory: int) -> None:
     threading.Thread(target=_leave_when_orphaned, args=(os.getppid(),), daemon=True).start()
     answers.send(DONE)
     with suppress(EOFError, OSError):  # the parent went
-        while True:
+        while requests.poll(IDLE_S):
             for answer in _answers(requests):
                 answers.send(answer)
+        os._exit(IDLE)
 
 
 def _answers(requests: Connection) -> Iterator[tuple[str, object]]:

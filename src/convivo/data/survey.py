@@ -149,7 +149,7 @@ def decoded_bytes(header: Header) -> int:
 
 def guard_of(cases: Sequence[Case], formats: frozenset[str]) -> bool:
     """Whether one of the cases has a file of these formats, which child processes must read."""
-    paths = (path for case in cases for path in (*case.image, case.label or ""))
+    paths = (path for case in cases for path in (*case.image, case.label) if path)
     return sandbox.possible() and any(format_of(path) in formats for path in paths)
 
 
@@ -185,10 +185,10 @@ def _each(
         return map(work, chunk)
 
     if threads == 1:
-        for one in each(items):
+        for number, one in enumerate(each(items), 1):
             found.append(one)
-            if progress:
-                progress(what, len(found), len(items))
+            if progress and (number % CHUNK == 0 or number == len(items)):
+                progress(what, number, len(items))
         return found
     with ThreadPoolExecutor(threads) as pool:
         for part in pool.map(lambda chunk: list(each(chunk)), chunks):

@@ -41,6 +41,36 @@ def test_a_label_goes_to_a_file_and_back_in_every_orientation(dicom, tmp_path, o
     np.testing.assert_allclose(theirs_at, ours_at, atol=1e-5)
 
 
+@pytest.mark.parametrize("signs", [(1, 1, 1), (1, -1, -1), (-1, 1, -1)])
+def test_an_oblique_anisotropic_series_in_reversed_order(dicom, tmp_path, signs):
+    turn = np.array([[0.96, -0.28, 0.0], [0.224, 0.768, -0.6], [0.168, 0.576, 0.8]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn * (0.5, 2.0, 3.0) * signs
+    affine[:3, 3] = (12.5, -30, 4)
+
+    def rounded(dataset, k):  # decimal strings have sixteen letters
+        for keyword in ("ImageOrientationPatient", "ImagePositionPatient"):
+            dataset[keyword].value = [round(float(v), 6) for v in dataset[keyword].value]
+
+    folder = dicom.series(tmp_path / "s", dicom.volume(), affine, change=rounded)
+    labels = label_map()
+    path = write_labels(tmp_path / "out", labels, like=folder)
+    back = read_labels(path, like=folder)
+    seen = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    header = read_header(folder)
+    np.testing.assert_array_equal(back, labels)
+    assert header.spacing == pytest.approx((0.5, 2.0, 3.0), abs=1e-4)
+    # every labelled voxel of the other reader is at the place where ours has the same label
+    to_ours = np.linalg.inv(header.affine) @ dicom.lps @ seen.affine
+    for value in (1, 2):
+        there = np.argwhere(seen.array == value)
+        ours = there @ to_ours[:3, :3].T + to_ours[:3, 3]
+        np.testing.assert_allclose(ours, np.round(ours), atol=1e-3)
+        found = labels[tuple(np.round(ours).astype(int).T)]
+        assert len(found) == (labels == value).sum()
+        assert (found == value).all()
+
+
 def test_simpleitk_opens_a_written_segmentation_at_the_right_place(dicom, tmp_path):
     itk = pytest.importorskip("SimpleITK")
     affine = dicom.affine_of((1, 2, 0), (-1, 1, 1))
