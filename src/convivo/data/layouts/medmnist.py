@@ -9,7 +9,7 @@ import numpy as np
 
 from convivo.data.layouts.listing import given_splits
 from convivo.data.readers import read_header
-from convivo.data.readers.arrays import SPLITS, container_keys, members
+from convivo.data.readers.arrays import SPLITS, canonical, container_keys, members
 from convivo.data.readers.failures import reading
 from convivo.data.sample import Case, Header, Index, Split
 from convivo.errors import ReadError
@@ -70,7 +70,8 @@ def _files(root: Path) -> list[Path]:
 def _is_container(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {"train_images.npy", "train_labels.npy"} <= set(archive.namelist())
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            return {"train_images", "train_labels"} <= set(canonical(names).values())
     except (OSError, zipfile.BadZipFile):
         return False
 
@@ -95,8 +96,9 @@ def _parts(file: Path) -> Iterator[_Part]:
             rule = f"{split}_images holds {count} items, each with a label in {key}"
             raise ReadError(file, rule, got, "Complete the file")
         labels = stacks[key].array().reshape(count, -1)
-        if labels.dtype.kind not in "iub":
-            rule, remedy = "labels are whole numbers", "Save them as integers"
+        # numbers to predict may be fractions, classes may not
+        if labels.dtype.kind not in ("iub" if labels.shape[1] > 1 else "iubf"):
+            rule, remedy = "labels are numbers, several a case whole ones", "Save them so"
             raise ReadError(file, rule, f"{key} of {labels.dtype}", remedy)
         yield _Part(split, start, labels)  # type: ignore[arg-type]
         start += count
