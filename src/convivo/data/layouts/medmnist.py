@@ -104,11 +104,14 @@ def _parts(file: Path) -> Iterator[_Part]:
         start += count
 
 
-def _values(parts: list[_Part], multi: bool) -> list[int]:
+def _values(parts: list[_Part], multi: bool) -> list[float]:
     """The label values in order: position is class index; of multi-label the column numbers."""
     if multi:
         return list(range(parts[0].labels.shape[1]))
-    return np.unique(np.concatenate([part.labels[:, 0] for part in parts])).tolist()
+    values = np.unique(np.concatenate([part.labels[:, 0] for part in parts]))
+    if values.dtype.kind == "f" and (values == np.rint(values)).all():
+        values = values.astype(np.int64)
+    return values.tolist()
 
 
 def _stacked(file: Path, parts: list[_Part]) -> np.ndarray:
@@ -120,7 +123,7 @@ def _stacked(file: Path, parts: list[_Part]) -> np.ndarray:
 
 
 def _cases(
-    file: Path, part: _Part, header: Header, values: list[int], multi: bool
+    file: Path, part: _Part, header: Header, values: list[float], multi: bool
 ) -> Iterator[Case]:
     image, name = (str(file.absolute()),), file.name
     targets = [None] * len(part.labels)
