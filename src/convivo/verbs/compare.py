@@ -51,9 +51,9 @@ def compare(
     for other in (run for side in sides for run in side):
         _must_agree(first, other)
     named = metric or str(first.run.evaluation["score_name"])
-    weighted = [[_metric(run, named) for run in side] for side in sides]
+    mine, theirs = ([_metric(run, named) for run in side] for side in sides)
     bounds = OPEN_BOUNDS.get(named.partition(".")[0], SHARE)
-    found = compare_sides(*weighted, len(first.units), bounds=bounds, seed=seed)
+    found = compare_sides(mine, theirs, len(first.units), bounds=bounds, seed=seed)
     return {
         "schema": 1,
         "metric": named,

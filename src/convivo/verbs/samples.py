@@ -106,7 +106,8 @@ def _checked(data: Any, *, targets: bool) -> list[Sample]:
 
 
 def _task(sample: Sample) -> str:
-    if np.asarray(sample.target).dtype.kind == "f" and np.ndim(sample.target) == 0:
+    plain = np.asarray(sample.target)  # of Events an object
+    if plain.dtype.kind == "f" and plain.ndim == 0:
         return "regress"
     mapped = isinstance(sample.target, np.ndarray) and sample.target.ndim == sample.image.ndim - 1
     return "segment" if mapped else "classify"

@@ -111,7 +111,7 @@ def _classify(answers: Answers) -> Known:
     called = _said([line["prediction"] for line in lines], classes, several)
     index, units = _of_lines(answers, lines), len(answers.units)
     sums = counts.counts_by_unit(truth, called, index, units)
-    kinds = {
+    kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "accuracy": counts.label_accuracy if several else counts.accuracy,
         "balanced_accuracy": counts.macro_balance if several else counts.macro_sensitivity,
         "f1": counts.macro_f1,
@@ -119,7 +119,7 @@ def _classify(answers: Answers) -> Known:
     ratios = {kind: getattr(counts, kind) for kind in ("sensitivity", "precision", "specificity")}
     for kind, statistic in ratios.items():
         for c, name in enumerate(classes):
-            kinds[f"{kind}.{name}"] = lambda s, c=c, statistic=statistic: statistic(s)[:, c]
+            kinds[f"{kind}.{name}"] = _column(statistic, c)
     two = len(classes) == 2 and not several
     if two:
         positive = classes[fields["positive"]]
@@ -132,6 +132,13 @@ def _classify(answers: Answers) -> Known:
         return of_areas(np.array(scores), truth[:, ranked], index, units)
 
     return known | {"auroc": areas}
+
+
+def _column(
+    statistic: Callable[[np.ndarray], np.ndarray], place: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """One class of a metric that is found for all of them."""
+    return lambda sums: statistic(sums)[:, place]
 
 
 def _said(texts: Sequence[str], classes: Sequence[str], several: bool) -> np.ndarray:
