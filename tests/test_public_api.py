@@ -12,7 +12,8 @@ import pytest
 import convivo
 
 ROOT = Path(__file__).parents[1]
-VERBS = ["create", "evaluate", "inspect", "load", "networks", "plan", "predict", "train", "verify"]
+VERBS = ["compare", "create", "evaluate", "generate", "inspect", "load", "networks", "plan"]
+VERBS += ["predict", "train", "verify"]
 ERRORS = [
     "ConfigError",
     "ConvivoError",

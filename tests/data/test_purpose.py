@@ -109,3 +109,27 @@ def test_every_item_of_a_container_is_a_case(tmp_path: Path) -> None:
         file["images"] = np.random.default_rng(0).random((4, 6, 7)).astype(np.float32)
     found = inspect_data(tmp_path / "a.h5", task="reconstruct")
     assert [case.id for case in found.cases] == [f"a.h5#{i}" for i in range(4)]
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_arrays_of_images_and_numbers_are_a_data_set(dims: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images, numbers = rng.random((12, *(7, 8, 9)[:dims])), rng.normal(size=12)
+    numbers[3] = np.nan
+    np.savez(tmp_path / "a.npz", x=images.astype(np.float32), y=numbers)
+    found = inspect_data(tmp_path / "a.npz")
+    assert (found.index.task, found.index.spatial_dims, len(found.cases)) == ("regress", dims, 11)
+    for case in found.cases:
+        assert case.target == pytest.approx(numbers[case.index])
+        np.testing.assert_allclose(found.load(case).image[0], images[case.index], rtol=1e-6)
+
+
+def test_arrays_may_bring_their_own_split(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = {"train": 8, "val": 3, "test": 4}
+    arrays = {f"X_{part}": rng.random((n, 6, 7)) for part, n in parts.items()}
+    arrays |= {f"y_{part}": rng.random(n) for part, n in parts.items()}
+    np.savez(tmp_path / "a.npz", **arrays)
+    split = make_split(inspect_data(tmp_path / "a.npz"))
+    assert [len(split.train), len(split.val), len(split.test)] == [8, 3, 4]
+    assert split.given

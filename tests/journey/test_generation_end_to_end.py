@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import convivo
@@ -132,6 +133,20 @@ def test_the_same_plan_gives_the_same_weights_and_features(
     assert again.verify()["ok"]
 
 
+@pytest.mark.parametrize("gone", [(), ("last/state.safetensors", "weights.safetensors")])
+def test_an_unfinished_run_goes_on_to_the_same_bytes(
+    gone: tuple[str, ...], imitated: Callable[[str], Made], tmp_path: Path
+) -> None:
+    data, run = imitated("cells")
+    copy = Path(shutil.copytree(run.path, tmp_path / "copy"))
+    for name in ("receipt.json", "evaluation.json", *gone):
+        (copy / name).unlink()
+    again = train_tiny(data, copy, task="generate", epochs=1, resume=True)
+    weights = "weights.safetensors"
+    assert (again.path / weights).read_bytes() == (run.path / weights).read_bytes()
+    assert again.evaluation["metrics"] == run.evaluation["metrics"]
+
+
 def test_changed_features_are_noticed(imitated: Callable[[str], Made], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(imitated("cells")[1].path, tmp_path / "copy"))
     shutil.copy(copy / "weights.safetensors", copy / "features.safetensors")
@@ -172,6 +187,13 @@ def test_what_makes_no_sense_is_refused(
     ):
         run.generate(1, tmp_path / "a")
     assert run.generate(1, tmp_path / "a", overwrite=True, quiet=True)["done"] == 1
+
+
+def test_a_network_of_ones_own_has_two_halves(tmp_path: Path) -> None:
+    data = make_data("cells", tmp_path / "data")
+    own = torch.nn.Linear(2, 2)
+    with pytest.raises(UsageError, match=r"Linear: a network that generates has generator.*no gen"):
+        train_tiny(data, tmp_path / "run", task="generate", net=own, settings=())
 
 
 def test_parts_without_a_distribution_are_refused(tmp_path: Path) -> None:

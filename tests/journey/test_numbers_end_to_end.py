@@ -134,3 +134,17 @@ def test_what_makes_no_sense_is_refused(
     assert main(line) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
+
+
+def test_samples_of_ones_own_have_numbers_too(tmp_path: Path) -> None:
+    from convivo.data.sample import Sample
+
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=15).astype(np.float32)
+    samples = [
+        Sample(id=str(i), image=rng.normal(n, 1, (1, 24)), target=n) for i, n in enumerate(numbers)
+    ]
+    run = train_tiny(samples, tmp_path / "run", epochs=1)
+    assert run.evaluation["task"] == "regress"
+    own = {row["case"]: float(row["truth"]) for row in rows_of(run.path / "predictions.csv")}
+    assert own == {i: pytest.approx(numbers[int(i)], rel=1e-5) for i in own}

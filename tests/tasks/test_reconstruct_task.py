@@ -59,6 +59,18 @@ def test_errors_are_told_in_stored_units() -> None:
     assert task.score([quick]) == pytest.approx(-full["mse"][0])
 
 
+def test_a_record_without_items_says_nothing() -> None:
+    task, none = Reconstruct(classes=("n", "v"), normal=0), np.zeros((0, 2, 30), np.float32)
+    for quick in (True, False):
+        answer = task.collect(none, np.zeros(0), image=none, quick=quick, id="a", unit="a")
+        assert answer["mse"].shape == (0,)
+    assert task.row(answer) == {"mse": None, "psnr": None, "ssim": None, "items": 0, "score": None}
+    assert list(task.lines(answer)) == []
+    other = np.ones((1, 2, 30), np.float32)
+    full = task.collect(other, np.zeros(1), image=0 * other, quick=True, id="b", unit="b")
+    assert task.score([answer, full]) == -1.0
+
+
 def test_anomalies_are_what_is_rebuilt_badly() -> None:
     task = Reconstruct(classes=("well", "ill"), normal=0, only_normal=True)
     rng = np.random.default_rng(0)

@@ -94,7 +94,7 @@ class Reconstruct:
             scale = np.asarray(self.scale, np.float32).reshape(-1, *[1] * (images.ndim - 2))
             images, found = images * scale, found * scale
         if quick:
-            errors = ((found - images) ** 2).reshape(len(found), -1).mean(1)
+            errors = ((found - images) ** 2).mean(axis=tuple(range(1, found.ndim)))
             rows = {"mse": errors.astype(float)}
         else:
             items = [
@@ -123,7 +123,7 @@ class Reconstruct:
 
     def row(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The means over a case's items, and the class of a single one."""
-        row: dict[str, Any] = {name: float(np.mean(answer[name])) for name in METRICS}
+        row: dict[str, Any] = {name: _mean(answer[name]) for name in METRICS}
         row |= {"items": len(answer["mse"]), "score": row["mse"]}
         if len(answer["targets"]) == 1 and (truth := self._class(answer["targets"][0])):
             row["truth"] = truth
@@ -157,6 +157,12 @@ class Reconstruct:
 
     def _class(self, target: int) -> str:
         return self.classes[int(target)] if target >= 0 and self.classes else ""
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Of those that have a value; a record may have no item at all."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _thinned(values: np.ndarray) -> list[float]:

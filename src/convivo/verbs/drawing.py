@@ -1,6 +1,6 @@
 """New images from a run's network: drawn at random, or along a way between random vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,20 @@ def drawn(
     labels: np.ndarray | None = None,
     interpolate: bool = False,
 ) -> np.ndarray:
-    """(count, C, *S) on the network's grid; equal seeds give equal images.
+    """(count, C, *S) on the network's grid; see `drawn_parts`."""
+    parts = drawn_parts(network, count, seed=seed, labels=labels, interpolate=interpolate)
+    return np.concatenate(list(parts))
+
+
+def drawn_parts(
+    network: Any,
+    count: int,
+    *,
+    seed: int,
+    labels: np.ndarray | None = None,
+    interpolate: bool = False,
+) -> Iterator[np.ndarray]:
+    """Images of the network's grid (n, C, *S), `count` in all; equal seeds give equal images.
 
     Args:
         network: a module with `latent` numbers in its random vector, in eval mode.
@@ -29,13 +42,12 @@ def drawn(
     vectors = latent_vectors(int(network.latent), count, seed=seed, interpolate=interpolate)
     device = next(network.parameters()).device
     make = network.generator if hasattr(network, "generator") else network.decode
-    rows = []
-    with torch.inference_mode():
-        for start in range(0, count, AT_ONCE):
-            z = torch.from_numpy(vectors[start : start + AT_ONCE]).to(device)
-            told = () if labels is None else (_labels(labels[start : start + AT_ONCE], device),)
-            rows.append(make(z, *told).float().cpu().numpy())
-    return np.concatenate(rows)
+    for start in range(0, count, AT_ONCE):
+        z = torch.from_numpy(vectors[start : start + AT_ONCE]).to(device)
+        told = () if labels is None else (_labels(labels[start : start + AT_ONCE], device),)
+        with torch.inference_mode():
+            images = make(z, *told)
+        yield images.float().cpu().numpy()
 
 
 def _labels(labels: np.ndarray, device: torch.device) -> torch.Tensor:

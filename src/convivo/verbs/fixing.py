@@ -9,7 +9,7 @@ from torch import nn
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
-from convivo.errors import ConfigError, PlanError
+from convivo.errors import ConfigError, PlanError, UsageError
 from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
 from convivo.planning.step import Loss
@@ -68,6 +68,7 @@ def draft_plan(
         "batch": train.batch,
     }
     if facts.task == "generate":
+        _must_be_two(network)
         held = {c.target for c in inspection.cases if c.target is not None}
         classes = facts.num_classes if facts.events else len(held)
         plan["features"] = features_entry(settings.task.feature_steps, classes)
@@ -183,6 +184,18 @@ def _network(
         return {"name": type(network).__name__, "custom": True, **shared, "width": 1.0}
     net = settings.net
     return {"name": net.name, **shared, "width": net.width, "options": net.options}
+
+
+def _must_be_two(network: nn.Module | None) -> None:
+    """Refuse a module of the user's own that cannot learn against itself.
+
+    Raises:
+        UsageError: no generator, discriminator or size of its random vector.
+    """
+    missing = [n for n in ("generator", "discriminator", "latent") if not hasattr(network, n)]
+    if network is not None and missing:
+        rule = "a network that generates has generator, discriminator and latent"
+        raise UsageError(type(network).__name__, rule, f"no {missing[0]}", "Use dcgan, or add it")
 
 
 def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:

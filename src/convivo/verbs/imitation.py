@@ -15,7 +15,7 @@ from convivo.errors import DataError
 from convivo.evaluation.evaluate import Evaluation
 from convivo.metrics.generation import nearest
 from convivo.tasks.task import Task
-from convivo.verbs.drawing import classes_to_draw, drawn
+from convivo.verbs.drawing import classes_to_draw, drawn, drawn_parts
 from convivo.verbs.facts import spread_ids
 from convivo.verbs.features import Features
 
@@ -85,7 +85,8 @@ def measure_imitation(
     known, _, names = _features(plan, features, load, train, preparation, lambda done: None)
     count = max(2, len(real))
     labels = classes_to_draw(plan, count)
-    made = features(drawn(network, count, seed=int(plan["seed"]), labels=labels))
+    parts = drawn_parts(network, count, seed=int(plan["seed"]), labels=labels)
+    made = np.concatenate([features(part) for part in parts])
     seed = int(plan["seed"])
     answer = {"generated": made, "test": real, "train": known, "units": units}
     distances, places = nearest(made, known)

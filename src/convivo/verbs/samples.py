@@ -10,6 +10,7 @@ import numpy as np
 from convivo.data.inspection import Inspection
 from convivo.data.labels import positive_class
 from convivo.data.problems import problem
+from convivo.data.purpose import quantile_rows
 from convivo.data.sample import Case, Events, Header, Index, Sample
 from convivo.data.statistics import statistics_of
 from convivo.errors import DataError, UsageError
@@ -31,23 +32,33 @@ def inspection_of(
 ) -> SamplesInspection:
     """Look at a sequence (a torch Dataset with `__len__`) of `Sample`s.
 
-    Targets must be class indices, label maps of class indices, or Events. Samples without a unit
-    are units of their own. `classes` defaults to the values found.
+    Targets must be class indices, numbers (floats) to predict, label maps of class indices, or
+    Events; to reconstruct and to generate, classes or None. Samples without a unit are units of
+    their own. `classes` defaults to the values found.
 
     Raises:
         UsageError: not a sequence of Samples. DataError: no samples, no targets, two of one id.
     """
-    samples = _checked(data)
-    found = _task(samples[0])
+    free = task in ("reconstruct", "generate")
+    samples = _checked(data, targets=not free)
+    found = str(task) if free else _task(samples[0])
     if task is not None and task != found:
         raise UsageError("--task", f"the targets are for {found}", repr(task), "Leave it out")
-    names = tuple(classes or (str(value) for value in range(_largest(samples) + 1)))
+    if free and any(np.ndim(s.target) for s in samples if isinstance(s.target, np.ndarray)):
+        rule, remedy = f"to {task}, targets are classes or None", "Leave the label maps out"
+        raise UsageError("train", rule, "label maps", remedy)
+    labelled = found != "regress" and samples[0].target is not None
+    numbered = range(_largest(samples) + 1 if labelled else 0)
+    names = tuple(classes or (str(value) for value in numbered))
     cases = tuple(_case(place, sample, found) for place, sample in enumerate(samples))
     known = all(sample.unit for sample in samples)
     counts = {
-        case.id: _counts(sample, len(names)) for case, sample in zip(cases, samples, strict=True)
-    }
-    totals = np.sum(list(counts.values()), axis=0)
+        case.id: _counts(sample, len(names))
+        for case, sample in zip(cases, samples, strict=True) if labelled
+    }  # fmt: skip
+    totals = np.sum(list(counts.values()), axis=0) if labelled else []
+    if found == "regress":
+        counts = quantile_rows(cases)
     missing = "no sample says which subject it is from"
     problems = () if known else (problem("subjects-unknown", "", missing, "Set Sample.unit"),)
     index = Index(
@@ -74,7 +85,7 @@ def inspection_of(
     )
 
 
-def _checked(data: Any) -> list[Sample]:
+def _checked(data: Any, *, targets: bool) -> list[Sample]:
     try:
         samples = [data[place] for place in range(len(data))]
     except TypeError:
@@ -85,7 +96,8 @@ def _checked(data: Any) -> list[Sample]:
         rule, remedy = "data must hold Samples", "Return convivo.data.sample.Sample from it"
         raise UsageError("train", rule, ", ".join(kinds), remedy)
     names = [sample.id for sample in samples]
-    if len(set(names)) < len(names) or any(sample.target is None for sample in samples):
+    missing = targets and any(sample.target is None for sample in samples)
+    if len(set(names)) < len(names) or missing:
         rule = "every sample needs an id of its own and a target"
         raise DataError(
             "train", rule, "a repeated id or a missing target", "Set Sample.id, Sample.target"
@@ -94,6 +106,9 @@ def _checked(data: Any) -> list[Sample]:
 
 
 def _task(sample: Sample) -> str:
+    plain = np.asarray(sample.target)  # of Events an object
+    if plain.dtype.kind == "f" and plain.ndim == 0:
+        return "regress"
     mapped = isinstance(sample.target, np.ndarray) and sample.target.ndim == sample.image.ndim - 1
     return "segment" if mapped else "classify"
 
@@ -112,8 +127,9 @@ def _case(place: int, sample: Sample, task: str) -> Case:
         axes=sample.axes, spacing=sample.spacing, spacing_unit=sample.spacing_unit,
         affine=sample.affine, channel_names=sample.channel_names, subject=sample.unit or None,
     )  # fmt: skip
-    whole = task == "classify" and not isinstance(sample.target, Events)
-    target = int(np.asarray(sample.target)) if whole else None
+    whole = task != "segment" and not isinstance(sample.target, Events)
+    kind = float if task == "regress" else int
+    target = kind(np.asarray(sample.target)) if whole and sample.target is not None else None
     return Case(id=sample.id, image=(), index=place, target=target, header=header)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from convivo.data.layouts.listing import given_splits
 from convivo.data.readers import read_header
-from convivo.data.readers.arrays import SPLITS, container_keys, members
+from convivo.data.readers.arrays import SPLITS, canonical, container_keys, members
 from convivo.data.readers.failures import reading
 from convivo.data.sample import Case, Header, Index, Split
 from convivo.errors import ReadError
@@ -70,7 +70,8 @@ def _files(root: Path) -> list[Path]:
 def _is_container(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {"train_images.npy", "train_labels.npy"} <= set(archive.namelist())
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            return {"train_images", "train_labels"} <= set(canonical(names).values())
     except (OSError, zipfile.BadZipFile):
         return False
 
@@ -95,18 +96,22 @@ def _parts(file: Path) -> Iterator[_Part]:
             rule = f"{split}_images holds {count} items, each with a label in {key}"
             raise ReadError(file, rule, got, "Complete the file")
         labels = stacks[key].array().reshape(count, -1)
-        if labels.dtype.kind not in "iub":
-            rule, remedy = "labels are whole numbers", "Save them as integers"
+        # numbers to predict may be fractions, classes may not
+        if labels.dtype.kind not in ("iub" if labels.shape[1] > 1 else "iubf"):
+            rule, remedy = "labels are numbers, several a case whole ones", "Save them so"
             raise ReadError(file, rule, f"{key} of {labels.dtype}", remedy)
         yield _Part(split, start, labels)  # type: ignore[arg-type]
         start += count
 
 
-def _values(parts: list[_Part], multi: bool) -> list[int]:
+def _values(parts: list[_Part], multi: bool) -> list[float]:
     """The label values in order: position is class index; of multi-label the column numbers."""
     if multi:
         return list(range(parts[0].labels.shape[1]))
-    return np.unique(np.concatenate([part.labels[:, 0] for part in parts])).tolist()
+    values = np.unique(np.concatenate([part.labels[:, 0] for part in parts]))
+    if values.dtype.kind == "f" and (values == np.rint(values)).all():
+        values = values.astype(np.int64)
+    return values.tolist()
 
 
 def _stacked(file: Path, parts: list[_Part]) -> np.ndarray:
@@ -118,7 +123,7 @@ def _stacked(file: Path, parts: list[_Part]) -> np.ndarray:
 
 
 def _cases(
-    file: Path, part: _Part, header: Header, values: list[int], multi: bool
+    file: Path, part: _Part, header: Header, values: list[float], multi: bool
 ) -> Iterator[Case]:
     image, name = (str(file.absolute()),), file.name
     targets = [None] * len(part.labels)

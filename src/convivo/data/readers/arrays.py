@@ -5,6 +5,7 @@ Pickled objects are never loaded.
 """
 
 import zipfile
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -74,6 +75,23 @@ def members(path: Path) -> dict[str, Stack]:
     return _members(*stamp(path))
 
 
+def canonical(names: Sequence[str]) -> dict[str, str]:
+    """The names of an .npz's arrays -> those of a container, where they are x and y.
+
+    Example:
+        >>> canonical(["x", "y"]), canonical(["y_test", "X_test", "x_train", "Y_train"])["y_test"]
+        ({'x': 'train_images', 'y': 'train_labels'}, 'test_labels')
+    """
+    found = {}
+    for name in names:
+        letter, _, split = name.lower().partition("_")
+        known = letter in ("x", "y") and split in ("", *SPLITS)
+        part = "images" if letter == "x" else "labels"
+        found[name] = f"{split or 'train'}_{part}" if known else name
+    both = {"train_images", "train_labels"} <= set(found.values())
+    return found if both and len(set(found.values())) == len(found) else {n: n for n in names}
+
+
 def container_keys(keys: object) -> tuple[str, ...]:
     """The image arrays of a MedMNIST-like container in the order of its global index.
 
@@ -125,8 +143,9 @@ def _shared_header(shape: tuple[int, ...], dtype: np.dtype, count: int) -> Heade
 def _members(name: str, modified: int, size: int) -> dict[str, Stack]:
     path = Path(name)
     with zipfile.ZipFile(path) as archive:
-        names = [n for n in archive.namelist() if n.endswith(".npy")]
-        return {n.removesuffix(".npy"): _member(path, archive, n) for n in names}
+        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        known = canonical(names)
+        return {known[n]: _member(path, archive, f"{n}.npy") for n in names}
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Stack:
