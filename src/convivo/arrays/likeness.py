@@ -209,7 +209,7 @@ def _weight(square: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _weights(side: int, d: int) -> np.ndarray:
-    return _weight(sum((np.square(f) for f in _frequencies(side, d)), np.float32(0)))
+    return _weight(np.sum([np.square(f) for f in _frequencies(side, d)], axis=0))
 
 
 @lru_cache(maxsize=8)
@@ -223,6 +223,6 @@ def _coarse_frequencies(side: int) -> np.ndarray:
 def _coarse_weights(side: int, d: int) -> np.ndarray:
     """Weights, with the phase that counts places from the middle."""
     cycles = np.meshgrid(*[_coarse_frequencies(side)] * d, indexing="ij")
-    square = sum(np.square(k / side) for k in cycles)
+    square = np.sum([np.square(k / side) for k in cycles], axis=0)
     phase = np.exp(2j * np.pi * sum(cycles) * (side - 1) / 2 / side)
     return (_weight(square) * phase).astype(np.complex64)

@@ -109,14 +109,15 @@ def _equal(seen: Mapping[str, Pixels]) -> tuple[list[Link], list[str]]:
 def _near(
     names: Sequence[str], seen: Mapping[str, Pixels], progress: Progress | None
 ) -> list[Link]:
-    shown = [name for name in names if seen[name].fingerprint is not None]
+    prints = {name: p for name in names if (p := seen[name].fingerprint) is not None}
+    shown = list(prints)
     total = len(shown)
 
     def done(count: int) -> None:
         if progress:
             progress("duplicates", count, total)
 
-    pairs = near_pairs([seen[name].fingerprint for name in shown], done)
+    pairs = near_pairs(list(prints.values()), done)
     return [
         Link(
             first=shown[pair.first],
