@@ -470,9 +470,8 @@ def test_an_image_is_known_by_its_values_shape_and_type(tmp_path: Path) -> None:
 @pytest.mark.data
 def test_malaria_patients_are_found_in_the_file_names() -> None:
     found = inspect_data(REAL / "malaria_cells")
-    # 38 patients; outlines of two smooth cells may be taken for one (a fraction of 1 in 1,000)
     assert len(found.cases) == 4566
-    assert 36 <= found.document()["units"] <= 38
+    assert found.document()["units"] == 38
     assert (found.unit, found.positive_class) == ("subject", "Parasitized")
 
 

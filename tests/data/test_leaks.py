@@ -13,9 +13,11 @@ from scipy import ndimage
 
 from convivo.arrays.landmarks import landmarks
 from convivo.arrays.thumbnails import SIDES, thumbnail
+from convivo.data.closer import hold_closer
 from convivo.data.inspection import inspect_data
 from convivo.data.near import near_pairs
 from convivo.data.overlaps import overlapping
+from convivo.data.sample import Case
 from convivo.data.split import make_split
 from convivo.errors import DataError
 from convivo.verbs.train import train
@@ -232,3 +234,31 @@ def test_training_refuses_a_given_split_that_a_recoded_copy_leaks_through(tmp_pa
     Image.fromarray(copy).save(tmp_path / "test" / "a" / "copy.png")
     with pytest.raises(DataError, match=r"duplicate-across-splits.*shows the same image.*waive it"):
         train(tmp_path, out=tmp_path / "run", quiet=True)
+
+
+def disc(seed: int, side: int = 120) -> np.ndarray:
+    """A blank cell with a ragged outline, on black."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] - side / 2
+    angle, wave = np.arctan2(y, x), rng.uniform(0, 2 * np.pi, 12)
+    ragged = sum(np.sin(k * angle + wave[k]) for k in range(3, 12)) / 12
+    inside = np.hypot(x / 1.05, y) < side * 0.45 + 8 * ragged
+    return (inside * (170 + rng.normal(size=(side, side)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", ["jpeg 50", "smaller", "shifted", "darker"])
+def test_a_closer_look_tells_outlines_from_one_picture(change: str, tmp_path: Path) -> None:
+    images = {"a": disc(1), "b": disc(2), "changed": CHANGES[change](disc(1))}
+    cases = {}
+    for name, image in images.items():
+        Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / f"{name}.png")
+        cases[name] = Case(id=name, image=(str(tmp_path / f"{name}.png"),))
+    pairs = [(cases["a"], cases["b"]), (cases["a"], cases["changed"])]
+    assert hold_closer(pairs) == [False, True]
+
+
+def test_small_images_are_believed(tmp_path: Path) -> None:
+    Image.fromarray(texture((28, 30), 1)).save(tmp_path / "a.png")
+    Image.fromarray(texture((28, 30), 2)).save(tmp_path / "b.png")
+    one, other = (Case(id=n, image=(str(tmp_path / f"{n}.png"),)) for n in "ab")
+    assert hold_closer([(one, other)]) == [True]

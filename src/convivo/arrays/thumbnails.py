@@ -14,12 +14,15 @@ LEVELS = 127  # of int8
 AT_ONCE = 2**22  # values converted at a time, so that a large volume needs little memory beside it
 
 
-def thumbnail(image: np.ndarray) -> np.ndarray | None:
+def thumbnail(image: np.ndarray, finer: int = 1) -> np.ndarray | None:
     """(C, *S) -> (m, ...) int8 about its mean, as steep as fits; None where nothing shows.
 
     Every axis becomes m samples long (means of neighbourhoods, or in between), so that size and
     aspect do not matter; gain and offset do not either. Several channels are added up: bytes
     (colours) as they are, anything else each by its own spread.
+
+    Args:
+        finer: times as many samples along every axis, for a closer look.
 
     Example:
         >>> ramp = np.arange(40.0).reshape(1, 40)
@@ -27,7 +30,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray | None:
         (True, True)
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        small = np.stack([_reduced(channel) for channel in image])
+        small = np.stack([_reduced(channel, finer) for channel in image])
         small -= small.reshape(len(small), -1).mean(axis=1).reshape(-1, *[1] * (small.ndim - 1))
         spread = np.sqrt(np.square(small).reshape(len(small), -1).mean(axis=1))
     if not np.isfinite(spread).all():
@@ -43,9 +46,9 @@ def thumbnail(image: np.ndarray) -> np.ndarray | None:
     return np.rint(one * (LEVELS / np.abs(one).max())).astype(np.int8)
 
 
-def _reduced(channel: np.ndarray) -> np.ndarray:
+def _reduced(channel: np.ndarray, finer: int) -> np.ndarray:
     """(*S) -> (m, ...) float32, slab by slab along the first axis."""
-    side = SIDES[channel.ndim - 1]
+    side = SIDES[channel.ndim - 1] * finer
     rows = max(1, AT_ONCE // max(1, channel[0].size)) if channel.ndim > 1 else len(channel)
     slabs = []
     for start in range(0, len(channel), rows):

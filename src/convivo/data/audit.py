@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from convivo.data.closer import hold_closer
 from convivo.data.near import near_pairs
 from convivo.data.overlaps import overlapping
 from convivo.data.sample import Case
@@ -75,7 +76,10 @@ def audit(
     chosen = different[:MOST] if len(different) <= MOST else _spread(different)
     links = list(equal)
     if not stacked:
-        links += _near(chosen, seen, progress)
+        by_id = {case.id: case for case in ordered}
+        near = _near(chosen, seen, progress)
+        kept = hold_closer([(by_id[link.first], by_id[link.second]) for link in near])
+        links += [link for link, holds in zip(near, kept, strict=True) if holds]
         known = {(link.first, link.second) for link in links}
         found = overlapping({name: seen[name].landmarks for name in chosen})
         links += [

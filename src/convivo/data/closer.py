@@ -1,0 +1,57 @@
+"""A second, closer look at images that seem to be the same: does their finer detail agree too?
+
+Outlines alone (a round cell, a blank disc) have look-alikes; on the small thumbnails that all
+images are compared by they can hardly be told from one picture that was recoded.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from convivo.arrays.likeness import align, coarse, residual
+from convivo.arrays.thumbnails import SIDES, thumbnail
+from convivo.data.readers import read
+from convivo.data.sample import Case
+from convivo.errors import ConvivoError
+
+FINER = 2  # times as many samples a side
+ENOUGH = 1.5  # times the samples of a thumbnail: what is smaller has no finer detail
+MOST = (
+    0.2  # residual: JPEG at quality 50 or half the size leave 0.13 at most, look-alikes from 0.22
+)
+KEPT = 64  # images whose thumbnails stay: one is often in several pairs
+
+
+def hold_closer(pairs: Sequence[tuple[Case, Case]]) -> list[bool]:
+    """Of pairs of cases whether they still show the same, at twice the resolution.
+
+    Images (2D) are read again, as few as the pairs name. Signals, volumes, small images and what
+    can no longer be read are believed.
+    """
+    looked = lru_cache(maxsize=KEPT)(_thumbnail)
+
+    def holds(first: Case, second: Case) -> bool:
+        one, other = looked(first.image, first.index), looked(second.image, second.index)
+        return one is None or other is None or _left(one, other) <= MOST
+
+    return [holds(first, second) for first, second in pairs]
+
+
+def _thumbnail(paths: tuple, index: int | None) -> np.ndarray | None:
+    try:
+        arrays = [read(path, index).array for path in paths]
+    except ConvivoError:
+        return None
+    if not arrays or len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim != 3:
+        return None
+    if min(arrays[0].shape[1:]) < ENOUGH * SIDES[arrays[0].ndim - 2]:
+        return None
+    small = thumbnail(np.concatenate(arrays), FINER)
+    return None if small is None else small[None].astype(np.float32)
+
+
+def _left(one: np.ndarray, other: np.ndarray) -> float:
+    """What the better of the two likeliest orientations leaves."""
+    found = align(coarse(one), coarse(other), one.shape[1])
+    return min(float(residual(one, other, way)[0]) for way in found)
