@@ -120,3 +120,16 @@ def test_no_pass_takes_more_than_the_ceiling(name: str, dims: int) -> None:
     peak = tensors_peak(rehearse(net, shape, 2, mode="infer"))
     most = ceiling(net, lambda twin: twin(torch.empty(2, *shape, device="meta")))
     assert peak <= most
+
+
+def test_what_cannot_be_traced_is_predicted_as_it_is() -> None:
+    class Looks(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if float(images.sum()) > 0 else -images
+
+    wish = Predictor(
+        network=Looks(), task=Classify(classes=("a", "b")), sampling="whole", size=(9, 7), batch=3
+    )
+    fitting = Fitting(predictor=wish, limit=1)
+    assert fitting.to((1, 9, 7)) is wish
+    assert fitting.least((1, 9, 7)) == 0

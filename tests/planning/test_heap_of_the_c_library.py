@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from convivo.planning.events import Holding, Moment, Trace
-from convivo.planning.heap import CUT_STAYS, Heap, heap_peak
+from convivo.planning.heap import CUT_STAYS, Heap, heap_peak, taken_again
 
 MIB = 2**20
 SLACK = 64 * 1024  # headers, cut-off ends, pages
@@ -122,3 +122,13 @@ def test_the_real_library_does_the_same(keeps: bool) -> None:
     real = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     # a busy system takes pages back that nobody has touched for a while
     assert 0.95 * real <= heap.peak <= 1.25 * real
+
+
+def test_the_largest_block_that_comes_again_is_told() -> None:
+    rows = [(4 * MIB, 0, 1), (2 * MIB, 0, 0), (2 * MIB, 1, 1), (MIB, 1, 1), (64 * MIB, 0, 0)]
+    assert taken_again(trace_of(rows, 3), keeps=True) == 2 * MIB
+    rows += [(64 * MIB, 2, 2), (4 * MIB, 2, 2)]
+    assert taken_again(trace_of(rows, 3), keeps=True) == 64 * MIB
+    # such a block has pages of its own where memory is given back
+    assert taken_again(trace_of(rows, 3), keeps=False) == 4 * MIB
+    assert taken_again(trace_of([], 0), keeps=True) == 0

@@ -63,17 +63,17 @@ class Fitting:
         if self.limit is None:
             return self.predictor
         try:
-            return self._fitted(shape, beside)
+            return self._fitted(self.limit, shape, beside)
         except Untraceable:
             return self.predictor
 
-    def _fitted(self, shape: Sequence[int], beside: int) -> Predictor:
+    def _fitted(self, limit: int, shape: Sequence[int], beside: int) -> Predictor:
         if self._surely(shape, beside):
             return self.predictor
         least: list[int] = []
         for tried in self._ways(shape[1:]):
             costs, wish = self._costs(tried, shape, beside), tried.at_once(shape)
-            batch = _largest(costs, self.limit, wish)
+            batch = _largest(costs, limit, wish)
             if batch is not None:
                 self._tell(shape, tried)
                 return tried if batch == wish else replace(tried, batch=batch)

@@ -30,8 +30,8 @@ def refused_past(limit: int | None) -> Iterator[None]:
     Args:
         limit: bytes of private pages; None for no end.
     """
-    most = None if limit is None or resource is None else _as_data(limit)
-    if most is None:
+    most = None if limit is None else _as_data(limit)
+    if most is None or resource is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
