@@ -80,7 +80,7 @@ def draw(folder: Path, cases: int, batches: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, nargs=2, default=[8, 80])
+    parser.add_argument("--cases", type=int, nargs=2, default=[40, 160])
     parser.add_argument("--batches", type=int, default=300)
     parser.add_argument("--out", type=Path, help="the table; default: printed")
     parser.add_argument("--draw", type=Path, help=argparse.SUPPRESS)
