@@ -25,6 +25,7 @@ from convivo.data.store.memory import as_kept, in_turn
 from convivo.data.store.place import must_have_room, one_writer
 from convivo.data.store.prepared import prepare_sample
 from convivo.data.store.reading import is_complete
+from convivo.data.store.series import zarr_group
 from convivo.errors import DataError
 from convivo.files import plain, write_json
 
@@ -96,8 +97,6 @@ class _Writer:
     """The unfinished store in `part`."""
 
     def __init__(self, part: Path, wanted: Wanted, shapes: Sequence[Shape]) -> None:
-        import zarr
-
         self.part, self.wanted, self.shapes = part, wanted, shapes
         self.image_format = np.dtype(np.float16 if wanted.half else np.float32)
         few = len(wanted.index.classes) <= 256
@@ -106,7 +105,7 @@ class _Writer:
         self.done = _lines(part)
         if not self.done:
             shutil.rmtree(part, ignore_errors=True)
-        self.group: Any = zarr.open_group(part / layout.ARRAYS, mode="a", zarr_format=3)
+        self.group: Any = zarr_group(part / layout.ARRAYS, "a")
         if not self.done:
             self._prepare()
         self.places: Any = self.group["places"] if wanted.maps else None

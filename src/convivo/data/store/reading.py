@@ -11,7 +11,7 @@ import numpy as np
 from convivo.data.sample import Events
 from convivo.data.store.cases import Store
 from convivo.data.store.layout import ARRAYS, CASES, COMPLETE, FORM
-from convivo.data.store.series import Recent, Series
+from convivo.data.store.series import Recent, Series, zarr_group
 from convivo.errors import ReadError
 
 OPEN = 64  # arrays of single cases that are kept open
@@ -91,9 +91,7 @@ class Places(Sequence[dict[int, np.ndarray]]):
 
 def _arrays(folder: Path, *, alike: bool) -> Any:
     """(name, number of a case) -> the open array that holds it."""
-    import zarr
-
-    group: Any = zarr.open_group(folder / ARRAYS, mode="r")
+    group = zarr_group(folder / ARRAYS, "r")
 
     @lru_cache(maxsize=OPEN)
     def opened(path: str) -> Any:

@@ -5,8 +5,9 @@ What is read is checked against the checksums that were packed with it.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +15,20 @@ from convivo.errors import ReadError
 
 SMALL = 4 * 2**20  # bytes of a case that is read whole, once, and kept for a while
 AT_ONCE = 2**18  # bytes of a case of which many are read in one go
+THREADS, AT_A_TIME = 2, 4  # that decode chunks, and chunks on their way: each takes memory
 RECENT = 64 * 2**20  # bytes of such cases that are kept
+
+
+def zarr_group(path: Path, mode: Literal["r", "a"]) -> Any:
+    """A Zarr group of version 3, with few threads to it unless the user has settled their number.
+
+    Each thread keeps a heap of its own, and beside a training there are no idle cores.
+    """
+    import zarr
+
+    if zarr.config.get("threading.max_workers") is None:
+        zarr.config.set({"threading.max_workers": THREADS, "async.concurrency": AT_A_TIME})
+    return zarr.open_group(path, mode=mode, zarr_format=3)
 
 
 class Recent:
