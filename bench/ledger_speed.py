@@ -4,7 +4,7 @@ Every network in 2D at its published size, some in 1D and 3D, and a U-Net for 51
 a fresh process, in which the plan is asked for as a user would: the rest of the package is loaded,
 the network's step traced, its memory and seconds summed up. Then the same network at another batch
 and size, warm. Some are asked for the largest batch within a budget, also each in a fresh process.
-A quiet machine is needed; the processor's time is counted, which others disturb less.
+A quiet machine is needed.
 Run: python bench/ledger_speed.py
 """
 
@@ -41,13 +41,13 @@ CHILD = """
 import json, sys, time
 import torch
 ask = json.loads(sys.argv[1])
-begun = time.process_time()
+begun = time.perf_counter()
 import convivo
 seconds = []
 for more in ask["plans"]:
     convivo.plan(net=ask["net"], **more)
-    seconds.append(time.process_time() - begun)
-    begun = time.process_time()
+    seconds.append(time.perf_counter() - begun)
+    begun = time.perf_counter()
 print(json.dumps(seconds))
 """
 
@@ -97,7 +97,7 @@ def table(rows: list[tuple], solved: list[tuple], repeats: int) -> str:
     lines = [
         "# How long a plan takes",
         "",
-        f"Seconds of the processor (a plan keeps one core busy), the faster of {repeats} processes "
+        f"Seconds on the clock, the faster of {repeats} processes "
         f"each, after `import torch`; torch {torch.__version__}, Python {sys.version.split()[0]}. "
         f"{len(rows)} plans of a training step (AdamW, float32), {len(solved)} solved. Made by "
         "`python bench/ledger_speed.py`.",

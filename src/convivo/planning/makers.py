@@ -11,7 +11,10 @@ from torch import Tensor
 class Maker(Protocol):
     """Makes tensors without bytes, past all that torch does when it is asked for one."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are said to be."""
+        ...
 
     def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A new tensor."""

@@ -45,7 +45,8 @@ def uncompiled() -> Iterator[None]:
     if NAME in sys.modules:
         yield
         return
-    sys.modules[NAME] = torch._dynamo = _StandIn()
+    sys.modules[NAME] = stand_in = _StandIn()
+    setattr(torch, NAME.rpartition(".")[2], stand_in)
     try:
         yield
     finally:

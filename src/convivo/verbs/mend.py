@@ -146,7 +146,7 @@ def _written(
     changes = list(one.changes)
     if PurePosixPath(name).name != target.name:
         changes.append(f"written as {target.name}")
-    label = "" if case.target is None else index.classes[case.target]
+    label = _label(case, index)
     if one.labels is not None:
         label = _saved(fixed.out / "labels" / name, one.labels[np.newaxis], one).as_posix()
         label = Path(label).relative_to(fixed.out).as_posix()
@@ -156,6 +156,13 @@ def _written(
     subject = units.get(case.id, case.subject or case.id)
     kind = "mask" if one.labels is not None else "label"
     return {"path": path, kind: label, "subject": subject, "split": case.split or ""}
+
+
+def _label(case: Case, index: Index) -> str:
+    """The class of a case by name, or the number that it is to be given."""
+    if case.target is None:
+        return ""
+    return index.classes[int(case.target)] if index.classes else f"{case.target:g}"
 
 
 def _saved(path: Path, array: np.ndarray, one: Mended) -> Path:
