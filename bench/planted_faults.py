@@ -76,7 +76,7 @@ def isbi(data, root):
 
 
 def dicom(data, root):
-    """A series, and the same turned upside down as a second patient's."""
+    """A series, and its negative, turned upside down, as a second patient's."""
     import pydicom
     from pydicom.uid import generate_uid
 
@@ -86,7 +86,8 @@ def dicom(data, root):
         for path in source.glob("*.dcm"):
             slice_ = pydicom.dcmread(path)
             if turned:
-                slice_.PixelData = np.flip(slice_.pixel_array).tobytes()
+                array = np.flip(slice_.pixel_array)
+                slice_.PixelData = (array.max() - array).astype(array.dtype).tobytes()
                 for key in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
                     slice_[key].value = generate_uid(entropy_srcs=[slice_[key].value])
                 slice_.PatientID = "SECOND"

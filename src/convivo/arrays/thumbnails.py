@@ -9,13 +9,16 @@ from functools import lru_cache
 import numpy as np
 
 SIDES = (1024, 32, 16)  # samples a side of a signal, an image, a volume
+LEAST = {2: 16, 3: 8}  # samples along the shortest axis: smaller images all look alike
 CLIP = 8.0  # standard deviations; a hot pixel shall not flatten everything else
 LEVELS = 127  # of int8
+LONG, FINE = 32, 16  # times the samples of a thumbnail: what is longer is binned to so many first
 AT_ONCE = 2**22  # values converted at a time, so that a large volume needs little memory beside it
 
 
 def thumbnail(image: np.ndarray, finer: int = 1) -> np.ndarray | None:
-    """(C, *S) -> (m, ...) int8 about its mean, as steep as fits; None where nothing shows.
+    """(C, *S) -> (m, ...) int8 about its mean, as steep as fits; None where nothing shows, and of
+    images and volumes too small to be told apart.
 
     Every axis becomes m samples long (means of neighbourhoods, or in between), so that size and
     aspect do not matter; gain and offset do not either. Several channels are added up: bytes
@@ -29,6 +32,8 @@ def thumbnail(image: np.ndarray, finer: int = 1) -> np.ndarray | None:
         >>> bool((thumbnail(ramp) == thumbnail(7 * ramp - 3)).all()), thumbnail(0 * ramp) is None
         (True, True)
     """
+    if min(image.shape[1:], default=0) < LEAST.get(image.ndim - 1, 1):
+        return None
     with np.errstate(invalid="ignore", over="ignore"):
         small = np.stack([_reduced(channel, finer) for channel in image])
         small -= small.reshape(len(small), -1).mean(axis=1).reshape(-1, *[1] * (small.ndim - 1))
@@ -60,10 +65,19 @@ def _reduced(channel: np.ndarray, finer: int) -> np.ndarray:
 
 
 def _along(array: np.ndarray, axis: int, side: int) -> np.ndarray:
+    if array.shape[axis] > LONG * side:
+        array = _binned(array, axis, FINE * side)
     weights = _weights(array.shape[axis], side)
     if axis == 0:
         return (weights @ array.reshape(len(array), -1)).reshape(side, *array.shape[1:])
     return np.moveaxis(np.moveaxis(array, axis, -1) @ weights.T, -1, axis)
+
+
+def _binned(array: np.ndarray, axis: int, count: int) -> np.ndarray:
+    """Means of `count` stretches of an axis: the weights of a long recording would be gigabytes."""
+    edges = np.arange(count + 1) * array.shape[axis] // count
+    widths = np.diff(edges).reshape(-1, *[1] * (array.ndim - 1 - axis)).astype(np.float32)
+    return np.add.reduceat(array, edges[:-1], axis=axis) / widths
 
 
 @lru_cache(maxsize=64)

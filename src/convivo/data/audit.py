@@ -57,7 +57,9 @@ def audit(
     cases: Sequence[Case],
     pixels: Mapping[str, Pixels],
     *,
+    spatial_dims: int,
     stacked: bool = False,
+    most: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Equal images, near ones, and recordings that overlap.
@@ -67,18 +69,20 @@ def audit(
 
     Args:
         pixels: what was kept of the images that were read, by case id.
+        most: of so many at most, an evenly spread sample; 0 looks for equal ones only.
         stacked: the images are sections of one stack: neighbours are alike by nature, only equal
             ones are looked for.
     """
     ordered = sorted(cases, key=lambda case: natural(case.id))
     seen = {case.id: pixels[case.id] for case in ordered if _tells(pixels.get(case.id))}
     equal, different = _equal(seen)
-    chosen = different[:MOST] if len(different) <= MOST else _spread(different)
+    chosen = _spread(different, MOST if most is None else min(most, MOST))
     links = list(equal)
     if not stacked:
         by_id = {case.id: case for case in ordered}
         near = _near(chosen, seen, progress)
-        kept = hold_closer([(by_id[link.first], by_id[link.second]) for link in near])
+        pairs = [(by_id[link.first], by_id[link.second], link.similarity) for link in near]
+        kept = hold_closer(pairs, spatial_dims)
         links += [link for link, holds in zip(near, kept, strict=True) if holds]
         known = {(link.first, link.second) for link in links}
         found = overlapping({name: seen[name].landmarks for name in chosen})
@@ -95,8 +99,9 @@ def _tells(pixels: Pixels | None) -> bool:
     return pixels is not None and bool(pixels.digest) and not pixels.constant
 
 
-def _spread(names: Sequence[str]) -> list[str]:
-    return [names[i * len(names) // MOST] for i in range(MOST)]
+def _spread(names: Sequence[str], most: int) -> list[str]:
+    count = min(most, len(names))
+    return [names[i * len(names) // count] for i in range(count)]
 
 
 def _equal(seen: Mapping[str, Pixels]) -> tuple[list[Link], list[str]]:

@@ -6,6 +6,7 @@ images are compared by they can hardly be told from one picture that was recoded
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 
@@ -17,33 +18,37 @@ from convivo.errors import ConvivoError
 
 FINER = 2  # times as many samples a side
 ENOUGH = 1.5  # times the samples of a thumbnail: what is smaller has no finer detail
-MOST = (
-    0.2  # residual: JPEG at quality 50 or half the size leave 0.13 at most, look-alikes from 0.22
-)
+# What a fit may leave. Of cells at twice the resolution JPEG at quality 50 or half the size leave
+# 0.13 at most, blank ones of other people 0.22 and more; of written digits, too small for a closer
+# look, recoding leaves 0.064 in 19 of 20.
+MOST, MOST_SMALL = 0.2, 0.064
 KEPT = 64  # images whose thumbnails stay: one is often in several pairs
 
 
-def hold_closer(pairs: Sequence[tuple[Case, Case]]) -> list[bool]:
-    """Of pairs of cases whether they still show the same, at twice the resolution.
+def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) -> list[bool]:
+    """Of two cases and their similarity so far whether they still show the same.
 
-    Images (2D) are read again, as few as the pairs name. Signals, volumes, small images and what
-    can no longer be read are believed.
+    Images and volumes are read again, as few as the pairs name, and compared at twice the
+    resolution; where they are too small for it they must be the more alike. Signals are believed.
     """
     looked = lru_cache(maxsize=KEPT)(_thumbnail)
 
-    def holds(first: Case, second: Case) -> bool:
+    def holds(first: Case, second: Case, similarity: float) -> bool:
         one, other = looked(first.image, first.index), looked(second.image, second.index)
-        return one is None or other is None or _left(one, other) <= MOST
+        if one is None or other is None:
+            return sqrt(max(0.0, 1 - similarity**2)) <= MOST_SMALL
+        return _left(one, other) <= MOST
 
-    return [holds(first, second) for first, second in pairs]
+    return [spatial_dims == 1 or holds(*pair) for pair in pairs]
 
 
 def _thumbnail(paths: tuple, index: int | None) -> np.ndarray | None:
+    """(1, m, ...) float32; None where there is no finer detail, or the image cannot be read."""
     try:
         arrays = [read(path, index).array for path in paths]
     except ConvivoError:
         return None
-    if not arrays or len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim != 3:
+    if not arrays or len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim < 3:
         return None
     if min(arrays[0].shape[1:]) < ENOUGH * SIDES[arrays[0].ndim - 2]:
         return None

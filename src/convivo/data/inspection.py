@@ -137,6 +137,7 @@ def inspect_data(
     labels: str | None = None,
     positive: str | None = None,
     unlabelled: bool = False,
+    compared: int | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
     """Read headers, label maps and as many pixels as is quick, and say what is there.
@@ -151,6 +152,7 @@ def inspect_data(
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
         unlabelled: look at data without any label too; they are an error otherwise.
+        compared: images among which near duplicates are looked for at most; 0 for equal ones only.
         progress: called with what is done, how many are done and how many there are.
     Raises:
         ReadError: nothing there, no known layout, no case that can be read, or none with a label.
@@ -179,7 +181,7 @@ def inspect_data(
     if labelled and not index.classes:  # not one label map could be read
         _require_some(index, usable, problems)
     of_usable = _units if labelled else _units_as_found
-    units, leaking, audited = of_usable(index, usable, pixels, subject, progress)
+    units, leaking, audited = of_usable(index, usable, pixels, subject, compared, progress)
     problems += [*header_findings(usable), *target_findings(index, usable), *leaking]
     if not labelled:
         problems.append(no_labels(len(usable)))
@@ -229,11 +231,12 @@ def _units_as_found(
     cases: Sequence[Case],
     pixels: Mapping[str, Pixels],
     subject: str | None,
+    most: int | None,
     progress: Progress | None,
 ) -> tuple[Units, list[Problem], Audit]:
     """The same without what matters to a split only: for cases that nothing is learnt from."""
     found = find_units(index, cases, subject)
-    audited = audit(cases, pixels, progress=progress)
+    audited = audit(cases, pixels, spatial_dims=index.spatial_dims, most=most, progress=progress)
     return found, leaks.duplicates(audited.links, cases, found, index.spatial_dims), audited
 
 
@@ -242,6 +245,7 @@ def _units(
     cases: Sequence[Case],
     pixels: Mapping[str, Pixels],
     subject: str | None,
+    most: int | None,
     progress: Progress | None,
 ) -> tuple[Units, list[Problem], Audit]:
     """The units, cases that show the same in one, what speaks against them, and the audit."""
@@ -251,9 +255,14 @@ def _units(
         found = sections(found.of, f"{name}, by {found.source}")
     elif found.unit == "case" and _one_stack(index, cases, pixels):
         found = sections(found.of, "file names numbered through, neighbours alike: one stack")
-    audited = audit(cases, pixels, stacked=found.unit == "section", progress=progress)
+    audited = audit(
+        cases, pixels, spatial_dims=index.spatial_dims, stacked=found.unit == "section", most=most,
+        progress=progress,
+    )  # fmt: skip
     by_id = {case.id: case for case in cases}
-    together = [(by_id[link.first], by_id[link.second]) for link in audited.links]
+    together = [
+        (by_id[link.first], by_id[link.second]) for link in audited.links if link.kind == "equal"
+    ]
     problems = [
         *leaks.duplicates(audited.links, cases, found, index.spatial_dims),
         *leaks.shared_subjects(cases, found),

@@ -24,6 +24,8 @@ def duplicates(
     thing = ("signal", "image", "volume")[spatial_dims - 1]
     worst: dict[str, tuple[tuple, Link]] = {}
     for link in links:
+        if link.kind != "equal" and units.of[link.first] == units.of[link.second]:
+            continue  # of one subject much is alike, and it is kept together anyhow
         rank = (-GRAVITY.index(_code(link, by_id, units)), link.similarity)
         if link.second not in worst or rank > worst[link.second][0]:
             worst[link.second] = (rank, link)

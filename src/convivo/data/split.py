@@ -13,9 +13,10 @@ import numpy as np
 
 from convivo.data.balance import balance
 from convivo.data.inspection import Inspection
+from convivo.data.leaks import joined
 from convivo.data.purpose import is_judged_by_class
 from convivo.data.sample import Case
-from convivo.data.units import SECTIONS, Unit, cut, natural
+from convivo.data.units import SECTIONS, Unit, Units, cut, natural
 from convivo.errors import DataError, ReadError
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -186,9 +187,10 @@ def _divide(
     inspection: Inspection, cases: Sequence[Case], seed: int, *, shares: Sequence[float]
 ) -> list[list[Case]]:
     """Cases in as many lists as shares, by unit, class counts in the ratio of the shares."""
+    together = _together(inspection)
     of_unit: dict[str, list[Case]] = {}
     for case in cases:
-        of_unit.setdefault(inspection.units[case.id], []).append(case)
+        of_unit.setdefault(together[case.id], []).append(case)
     names = sorted(of_unit, key=natural)
     _require_units(len(names), len(shares), f"{inspection.unit}s", where=inspection.index.root)
     rng = np.random.default_rng(seed)
@@ -199,6 +201,14 @@ def _divide(
     for i, part in zip(order, part_of, strict=True):
         parts[part].extend(of_unit[names[i]])
     return [sorted(part, key=lambda case: natural(case.id)) for part in parts]
+
+
+def _together(inspection: Inspection) -> Mapping[str, str]:
+    """Case id -> what no split tears apart: its unit, with those that show the same."""
+    by_id = {case.id: case for case in inspection.cases}
+    pairs = [(by_id[link.first], by_id[link.second]) for link in inspection.audit.links]
+    units = Units(unit=inspection.unit, of=dict(inspection.units), source="")
+    return joined(units, pairs).of
 
 
 def _weight(inspection: Inspection, cases: Sequence[Case]) -> np.ndarray:

@@ -90,6 +90,7 @@ def _own_data(run: Run) -> Inspection:
     return inspect_data(
         Path(wish["path"]), task=wish.get("task"), layout=wish.get("layout"),
         subject=wish.get("subject"), labels=wish.get("labels"), positive=wish.get("positive"),
+        compared=0,
     )  # fmt: skip
 
 
