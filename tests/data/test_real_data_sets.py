@@ -107,7 +107,10 @@ def test_every_folder_has_a_row() -> None:
     assert folders - set(README) == {"odd_inputs"}
 
 
-@pytest.mark.parametrize("name", README)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "mnist" else []) for name in README],
+)
 def test_it_is_what_its_readme_says(name: str) -> None:
     found, says = inspect(DATA / name, quiet=True), README[name]
     document = found.document()

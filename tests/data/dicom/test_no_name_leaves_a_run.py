@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from convivo import train
 from convivo.data.readers import read_header
@@ -17,7 +18,7 @@ def patients(dicom, root):
     """Five patients with a bright block each, segmented; on disk by number alone."""
     rng = np.random.default_rng(7)
     for n in range(5):
-        array = rng.normal(0, 20, SHAPE)
+        array = 400 * gaussian_filter(rng.normal(size=SHAPE), 1)
         labels = np.zeros(SHAPE, np.uint8)
         labels[5:12, 4 + n : 9 + n, 3:8] = 1
         array = (array + 300.0 * labels).astype(np.int16)
