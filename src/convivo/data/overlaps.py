@@ -13,7 +13,7 @@ from convivo.arrays.landmarks import Landmarks
 from convivo.arrays.nearest import nearest
 from convivo.data.units import natural
 
-MOST = 100_000  # landmarks compared; of more, each recording gives its strongest
+MOST = 24_000  # landmarks compared; of more, each recording gives its strongest
 NEIGHBOURS = 12  # of a landmark
 SAME = 0.995  # correlation of two patches that are one: two beats of one heart differ by noise
 FEWEST = 5  # landmarks in common
