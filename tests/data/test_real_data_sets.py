@@ -107,9 +107,12 @@ def test_every_folder_has_a_row() -> None:
     assert folders - set(README) == {"odd_inputs"}
 
 
+LARGE = ("mnist", "mitbih", "adrenalmnist3d_64", "physionet2017_af")
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name == "mnist" else []) for name in README],
+    [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in README],
 )
 def test_it_is_what_its_readme_says(name: str) -> None:
     found, says = inspect(DATA / name, quiet=True), README[name]
