@@ -10,9 +10,10 @@ from jsonschema import Draft202012Validator
 from convivo import schemas
 from convivo.cli import main
 from convivo.planning.machine import Memory, remember
+from convivo.training.process_memory import held, memory_of
 from convivo.verbs.calibrate_memory import _kernel_bytes
 from convivo.verbs.doctor import doctor
-from convivo.verbs.resident import Trial, can_measure, held, measured, memory_of
+from convivo.verbs.resident import Trial, can_measure, measured
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ SIDES = (1024, 32, 16)  # samples a side of a signal, an image, a volume
 LEAST = {2: 16, 3: 8}  # samples along the shortest axis: smaller images all look alike
 CLIP = 8.0  # standard deviations; a hot pixel shall not flatten everything else
 LEVELS = 127  # of int8
-LONG, FINE = 32, 16  # times the samples of a thumbnail: what is longer is binned to so many first
+MOST_WEIGHTS, FINE = 2**23, 4  # values; axes that need more are binned to 4 times the side first
 AT_ONCE = 2**22  # values converted at a time, so that a large volume needs little memory beside it
 
 
@@ -65,25 +65,31 @@ def _reduced(channel: np.ndarray, finer: int) -> np.ndarray:
 
 
 def _along(array: np.ndarray, axis: int, side: int) -> np.ndarray:
-    if array.shape[axis] > LONG * side:
-        array = _binned(array, axis, FINE * side)
+    if array.shape[axis] * side > MOST_WEIGHTS:
+        array = binned(array, axis, FINE * side)
     weights = _weights(array.shape[axis], side)
     if axis == 0:
         return (weights @ array.reshape(len(array), -1)).reshape(side, *array.shape[1:])
     return np.moveaxis(np.moveaxis(array, axis, -1) @ weights.T, -1, axis)
 
 
-def _binned(array: np.ndarray, axis: int, count: int) -> np.ndarray:
-    """Means of `count` stretches of an axis: the weights of a long recording would be gigabytes."""
+def binned(array: np.ndarray, axis: int, count: int) -> np.ndarray:
+    """Means of `count` stretches of an axis, of at least one sample each.
+
+    Example:
+        >>> binned(np.array([1.0, 3.0, 5.0, 6.0]), 0, 2).tolist()
+        [2.0, 5.5]
+    """
     edges = np.arange(count + 1) * array.shape[axis] // count
     widths = np.diff(edges).reshape(-1, *[1] * (array.ndim - 1 - axis)).astype(np.float32)
     return np.add.reduceat(array, edges[:-1], axis=axis) / widths
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _weights(size: int, side: int) -> np.ndarray:
     """(m, size) tents as wide as the step, at least one sample; rows add up to one."""
-    places = (np.arange(side) + 0.5) * size / side - 0.5
-    width = max(size / side, 1.0)
-    weights = np.maximum(0.0, 1.0 - np.abs((np.arange(size) - places[:, None]) / width))
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    places = ((np.arange(side) + 0.5) * size / side - 0.5).astype(np.float32)
+    width = np.float32(max(size / side, 1.0))
+    weights = np.arange(size, dtype=np.float32) - places[:, np.newaxis]
+    weights = np.maximum(0.0, 1.0 - np.abs(weights) / width)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -170,7 +170,7 @@ def inspect_data(
     index, many = completed(index, maps)
     index = rename(index, labels)
     stackable = index.spatial_dims == 2 and numbered(cases)
-    pixels = read_pixels(cases, thumbnails=stackable, progress=progress)
+    pixels = read_pixels(cases, thumbnails=stackable, fingerprints=compared != 0, progress=progress)
     problems += [*many, *dimension_findings(index, cases), *map_findings(index, cases, maps)]
     problems += pixel_findings(cases, pixels)
     areas = pixel_counts(index, maps)

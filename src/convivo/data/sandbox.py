@@ -4,8 +4,8 @@ Children are started when first needed and kept for a while: they take a second 
 """
 
 import atexit
+import json
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -23,7 +23,7 @@ Lost = Callable[[Item, str], Found]
 """What stands for the result of an item whose process died, and why it did."""
 
 BOOT = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer.raw); "
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.raw.readline()); "
     "from convivo.data.sandboxed import serve; serve(int(sys.argv[1]))"
 )
 START_S = 60.0  # until a child has imported what it needs
@@ -51,7 +51,8 @@ class _Child:
         )  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(pickle.dumps([str(Path(part).absolute()) for part in sys.path]))
+        path = [str(Path(part).absolute()) for part in sys.path]
+        self.process.stdin.write(json.dumps(path).encode() + b"\n")
         self.requests = Connection(os.dup(self.process.stdin.fileno()), readable=False)
         self.answers = Connection(os.dup(self.process.stdout.fileno()), writable=False)
         self.receive(START_S)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from convivo.arrays.landmarks import Landmarks, landmarks
-from convivo.arrays.thumbnails import thumbnail
+from convivo.arrays.thumbnails import binned, thumbnail
 from convivo.data import sandbox
 from convivo.data.loading import label_map
 from convivo.data.problems import problem
@@ -116,11 +116,15 @@ def read_maps(cases: Sequence[Case], progress: Progress | None = None) -> dict[s
 
 
 def read_pixels(
-    cases: Sequence[Case], *, thumbnails: bool = False, progress: Progress | None = None
+    cases: Sequence[Case],
+    *,
+    thumbnails: bool = False,
+    fingerprints: bool = True,
+    progress: Progress | None = None,
 ) -> dict[str, Pixels]:
     """What the images hold, by case id; of a large set, of an evenly spread sample."""
     chosen = affordable(cases)
-    look = partial(_pixels, small_too=thumbnails)
+    look = partial(_pixels, small_too=thumbnails, known_too=fingerprints)
     contained = any(case.index is not None for case in chosen)
     guard = guard_of(chosen, GUARDED)
     found = _each(
@@ -261,7 +265,8 @@ def count_values(labels: np.ndarray) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _pixels(case: Case, *, small_too: bool) -> Pixels:
+def _pixels(case: Case, *, small_too: bool, known_too: bool = True) -> Pixels:
+    """`small_too`: a thumbnail of one channel; `known_too`: what near duplicates are known by."""
     try:
         arrays = [read(path, case.index).array for path in case.image]
     except ReadError as error:
@@ -277,8 +282,8 @@ def _pixels(case: Case, *, small_too: bool) -> Pixels:
         constant=bool(flat.size) and bool(flat.all()),
         flat=tuple(np.flatnonzero(flat).tolist()) if arrays[0].ndim == 2 else (),
         thumbnail=small,
-        fingerprint=thumbnail(together),
-        landmarks=landmarks(together) if together.ndim == 2 else None,
+        fingerprint=thumbnail(together) if known_too else None,
+        landmarks=landmarks(together) if known_too and together.ndim == 2 else None,
     )
 
 
@@ -312,9 +317,5 @@ def shrink(image: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite: seen elsewhere
         small = image.mean(axis=0, dtype=np.float32)
     for axis, size in enumerate(small.shape):
-        count = min(size, THUMBNAIL)
-        starts = np.arange(count) * size // count
-        widths = np.diff(starts, append=size).astype(np.float32)
-        small = np.add.reduceat(small, starts, axis=axis)
-        small = small / (widths[:, None] if axis == 0 else widths)
+        small = binned(small, axis, min(size, THUMBNAIL))
     return small

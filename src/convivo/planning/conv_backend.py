@@ -5,17 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from convivo.planning.uncompiled import PlainMode
 
 _DEVICE = torch.ops.prim.device.default
 
 
-class _Placed(TorchDispatchMode):
+class _Placed(PlainMode):
     """Says where a fake tensor is, before torch looks for the answer in its packages."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler, and ask it at every operation
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from convivo.errors import ShapeError
@@ -18,6 +17,7 @@ from convivo.geometry import Axes
 from convivo.planning.receptive_field import FieldTracker
 from convivo.planning.shadow import run, shadow, tensors
 from convivo.planning.shortcuts import is_composite, shortcut
+from convivo.planning.uncompiled import PlainMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +52,10 @@ class Counts:
     layers: tuple[LayerCount, ...]
 
 
-class _Flops(TorchDispatchMode):
+class _Flops(PlainMode):
     """Adds up the flops of what passes; quicker than torch's own counter, whose rules it asks."""
 
     total, device = 0, torch.device("meta")
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler, and ask it at every operation
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None

@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from convivo.planning.shadow import tensors
-from convivo.planning.uncompiled import recall
+from convivo.planning.uncompiled import PlainMode, recall
 
 try:
     from torch._functorch import config
@@ -194,16 +193,12 @@ def _entangled(out: Any) -> bool:
     return len(set(storages)) < len(storages)
 
 
-class Unseen(TorchDispatchMode):
+class Unseen(PlainMode):
     """Runs operations on fake tensors, watched by nobody."""
 
     def __init__(self, fakes: Fakes) -> None:
         super().__init__()
         self.fakes = fakes
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler, and ask it at every operation
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from convivo.planning.events import Moment
 from convivo.planning.homes import Record
@@ -20,6 +19,7 @@ from convivo.planning.makers import Maker
 from convivo.planning.repetition import repeat
 from convivo.planning.shadow import tensors
 from convivo.planning.shortcuts import is_composite, shortcut
+from convivo.planning.uncompiled import PlainMode
 from convivo.planning.workspace import hidden_bytes, kept_bytes
 
 DEVICE, SCALAR = torch.ops.prim.device.default, torch.ops.aten._local_scalar_dense.default
@@ -28,7 +28,7 @@ CAST = "aten::_to_copy"
 CUDA = 512  # its allocator gives multiples of so many bytes
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(PlainMode):
     """Sees every operation below autograd and autocast, and every storage's birth and death."""
 
     def __init__(
@@ -72,10 +72,6 @@ class Recorder(TorchDispatchMode):
             self.skipped += made
             return out
         return self._shown(func, args, out)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler, and ask it at every operation
 
     def _shown(self, func: Any, args: tuple, out: Any) -> Any:
         if self.watch is not None:

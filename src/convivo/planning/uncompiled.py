@@ -12,9 +12,18 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 NAME = "torch._dynamo"
 TOLD = "__dynamo_disable"  # where torch keeps the compiler's answer
+
+
+class PlainMode(TorchDispatchMode):
+    """A mode of which torch does not ask its compiler at every operation."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or it would import it
 
 
 class _StandIn(ModuleType):

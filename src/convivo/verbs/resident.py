@@ -6,13 +6,11 @@ each line of stdin; so each starts like a fresh command without waiting for torc
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,9 +29,9 @@ from convivo.planning.step import (
 )
 from convivo.planning.trace import trace
 from convivo.training.allocator import keep_memory
+from convivo.training.process_memory import held, memory_of
 
 STEPS, LOOK_SECONDS = 3, 0.002
-STATUS = re.compile(r"(RssAnon|RssFile|RssShmem|VmHWM):\s+(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,20 +113,6 @@ def _served(trials: Sequence[Trial], threads: int) -> Iterator[int | None]:
             except BrokenPipeError:
                 answer = ""
             yield json.loads(answer) if answer else None
-
-
-def memory_of(process: int | str) -> dict[str, int]:
-    """Bytes by name, as the Linux kernel counts them now; nothing where it does not."""
-    try:
-        text = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return {}
-    return {name: int(count) * 1024 for name, count in STATUS.findall(text)}
-
-
-def held(memory: dict[str, int]) -> int:
-    """Private and shared bytes; files that are mapped can be dropped at any time."""
-    return memory.get("RssAnon", 0) + memory.get("RssShmem", 0)
 
 
 def _run(trial: Trial, threads: int) -> None:
