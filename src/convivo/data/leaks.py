@@ -52,7 +52,7 @@ def _duplicate(link: Link, by_id: Mapping[str, Case], units: Units, thing: str) 
         return problem(code, case.id, message, f"{remedy} from its split")
     if code == "duplicate-across-subjects":
         message += f"; one is of subject {units.of[first.id]}, the other of {units.of[case.id]}"
-        remedy += ", or correct the subject; until then the two are kept in one unit"
+        remedy += ", or correct the subject; until then no split of ours parts them"
         return problem(code, case.id, message, remedy)
     return problem(code, case.id, message, f"{remedy}; until then they are kept together")
 

@@ -64,7 +64,8 @@ def audit_text(audit: object) -> str:
     found = [f"{n:,.0f} {word}" for kind, word in words.items() if (n := real(at(pairs, kind)))]
     if not found:
         return text + "no pair found"
-    return text + f"pairs found: {', '.join(found)}; each pair within one part is kept in one unit"
+    told = "no split of ours parts a pair; a split that was given is left as it is"
+    return text + f"pairs found: {', '.join(found)}; {told}"
 
 
 def shape_text(shape: object) -> str:
