@@ -42,7 +42,6 @@ from convivo.verbs.within import (
 )
 
 DEFAULT_OPTIMIZER = "adamw"
-DEFAULT_CLASSES = {"classify": 1000, "segment": 2}
 
 
 @dataclass(frozen=True)
@@ -191,9 +190,14 @@ def _on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | Non
     with outlined():
         return create(
             net.name, spatial_dims=len(shape) - 1, in_channels=shape[0],
-            num_classes=classes or DEFAULT_CLASSES.get(task, 2), input_size=shape[1:],
+            num_classes=classes or default_classes(task), input_size=shape[1:],
             width=net.width or 1.0, **net.options,
         )  # fmt: skip
+
+
+def default_classes(task: str) -> int:
+    """Outputs where nobody says how many: those of ImageNet, or foreground and background."""
+    return 1000 if task == "classify" else 2
 
 
 def _loss(name: str, classes: int | None) -> Loss | None:
@@ -202,7 +206,7 @@ def _loss(name: str, classes: int | None) -> Loss | None:
     task = "" if entry is None else entry.tasks[0]
     if task not in TASKS:
         return None
-    return create_task(task, classes=("",) * (classes or DEFAULT_CLASSES[task])).step
+    return create_task(task, classes=("",) * (classes or default_classes(task))).step
 
 
 def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Limits) -> Plan:
