@@ -54,6 +54,7 @@ SHAPES = [
     (3, 2, 8, 12, 3, 1, 24, 1),
     (2, 8, 9, 4, 3, 1, 96, 1),
     (3, 2, 64, 96, 1, 1, 24, 1),
+    pytest.param(3, 2, 128, 800, 7, 1, 1, 1, marks=pytest.mark.slow),  # copies beyond 1 GiB
 ]
 
 

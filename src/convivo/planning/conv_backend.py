@@ -6,18 +6,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convivo.planning.fakes import is_fake, view
 from convivo.planning.uncompiled import PlainMode
 
 _DEVICE = torch.ops.prim.device.default
 
 
 class _Placed(PlainMode):
-    """Says where a fake tensor is, before torch looks for the answer in its packages."""
+    """Says where a fake tensor is, before torch looks for the answer in its packages.
+
+    Signals are looked at as images there, by a view.
+    """
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        return args[0].device if func is _DEVICE else func(*args, **(kwargs or {}))
+        if func is _DEVICE:
+            return args[0].device
+        if args and is_fake(args[0]) and not kwargs:
+            return view(func, args)
+        return func(*args, **(kwargs or {}))
 
 
 def conv_backend(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple) -> str:

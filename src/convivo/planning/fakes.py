@@ -54,6 +54,36 @@ class _Mode(FakeTensorMode or object):  # pyrefly: ignore[invalid-inheritance]
         return super().__enter__()
 
 
+def is_fake(value: Any) -> bool:
+    """Whether it is a tensor without bytes."""
+    return type(value) is FakeTensor
+
+
+def view(func: Callable[..., Tensor], args: tuple) -> Tensor:
+    """A view or copy of the first argument, a fake tensor, without torch's detour for such."""
+    first, traits = args[0], args[0].__dict__
+    with _aside():
+        bare = traits.get("bare")
+        if bare is None or bare.shape != first.shape or bare.stride() != first.stride():
+            bare = torch.empty(0, dtype=first.dtype, device=META)
+            place = first.storage_offset()
+            bare.set_(first.untyped_storage(), place, first.shape, first.stride())
+            traits["bare"] = bare
+        return _faked(func(bare, *args[1:]), traits)
+
+
+def _faked(bare: Tensor, traits: dict[str, Any]) -> Tensor:
+    """As the constructor of FakeTensor does, but for its questions; `traits` of another one."""
+    device = traits["_fake_device"]
+    fake = Tensor._make_subclass(
+        FakeTensor, bare, False, dispatch_device=True, device_for_backend_keys=device
+    )
+    torch._C._set_throw_on_mutable_data_ptr(fake)
+    fake.__dict__.update(traits)
+    fake.__dict__["bare"] = bare
+    return fake
+
+
 class Fakes:
     """Makes fake tensors of one device, and says what operations make of them."""
 
@@ -77,27 +107,11 @@ class Fakes:
     def call(self, func: Callable[..., Tensor], args: tuple) -> Any:
         """A view or copy of the first argument; NotImplemented if that is a real tensor."""
         first = args[0]
-        if type(first) is not FakeTensor or first.__dict__["_fake_device"] != self.device:
-            return NotImplemented
-        with _aside():
-            bare = first.__dict__.get("bare")
-            if bare is None or bare.shape != first.shape or bare.stride() != first.stride():
-                bare = torch.empty(0, dtype=first.dtype, device=META)
-                place = first.storage_offset()
-                bare.set_(first.untyped_storage(), place, first.shape, first.stride())
-                first.__dict__["bare"] = bare
-            return self._faked(func(bare, *args[1:]))
+        ours = is_fake(first) and first.__dict__["_fake_device"] == self.device
+        return view(func, args) if ours else NotImplemented
 
     def _faked(self, bare: Tensor) -> Tensor:
-        """As the constructor of FakeTensor does, but for its questions."""
-        fake = Tensor._make_subclass(
-            FakeTensor, bare, False, dispatch_device=True, device_for_backend_keys=self.device
-        )
-        torch._C._set_throw_on_mutable_data_ptr(fake)
-        traits = fake.__dict__
-        traits.update(self._traits)
-        traits["bare"] = bare
-        return fake
+        return _faked(bare, self._traits)
 
     def run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """What any operation makes of these arguments."""

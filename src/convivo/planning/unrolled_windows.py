@@ -15,6 +15,7 @@ CACHE = {NARROW: 2**19, WIDE: 2**20}  # of a core, where this was read; it holds
 # The gradient of the weight is shared out to threads, with a copy each, if a thread has fewer
 # samples than this of an image, or of a slice.
 FEW_SAMPLES = 256
+MOST = 2**30  # bytes that threads may take together for it; beyond that one does it all
 PAIR = 2  # groups of a single image that are not shared out
 
 
@@ -51,8 +52,13 @@ def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w: four copies of it a thread, in half precision fewer."""
     threads, samples = torch.get_num_threads(), math.prod(layer.coarse[-IMAGE:])
     alone = layer.batch == 1 and layer.groups <= PAIR
-    if alone or samples // threads >= FEW_SAMPLES:
+    if alone or samples // threads >= FEW_SAMPLES or _gradients(layer, threads) > MOST:
         threads = 1
+    return layer.w + max(_gradients(layer, threads), layer.w)
+
+
+def _gradients(layer: Layer, threads: int) -> int:
+    """Of so many threads: columns, and copies of the gradient of the weight."""
     single = layer.w * SINGLE // layer.bytes
-    copies = (2 * threads + 2 if layer.is_half else 4 * threads) * single
-    return layer.w + max(threads * _columns(layer) + copies, layer.w)
+    copies = 2 * threads + 2 if layer.is_half else 4 * threads
+    return threads * _columns(layer) + copies * single
