@@ -2,9 +2,11 @@
 
 import copy
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 from convivo.errors import ConvivoError, PlanError, ShapeError
 from convivo.planning.uncompiled import uncompiled
 
+UNCHANGED = {NoneType, bool, int, float, str}
+NESTS = (tuple, list, dict)
 # How torch says of an operation on a tensor without bytes that it needs them.
 NEEDS_VALUES = re.compile(
     r"function for torch\.(\w+)\(\) raises|Tensor\.(\w+)\(\) cannot be called on meta"
@@ -44,8 +48,35 @@ def copied(net: nn.Module, twin_of: Callable[[Tensor], Tensor]) -> nn.Module:
         twin = twin_of(tensor)
         learnt = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(twin, tensor.requires_grad) if learnt else twin
+    # a dozen of each module's, which deepcopy would take apart one by one
+    every = chain.from_iterable(vars(module).values() for module in net.modules())
+    empty = (value for value in every if type(value) in (dict, OrderedDict) and not value)
+    memo |= {id(value): type(value)() for value in empty}
     with _CopyAs(twin_of):
+        for module in reversed(list(net.modules())):  # those inside first
+            if id(module) not in memo and _is_plain(type(module)):
+                memo[id(module)] = _twin(module, memo)
         return copy.deepcopy(net, memo)
+
+
+def _is_plain(kind: type[nn.Module]) -> bool:
+    """Whether such a module is copied by copying its attributes."""
+    own = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
+    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    return not slots and all(getattr(kind, n, None) is getattr(nn.Module, n, None) for n in own)
+
+
+def _twin(module: nn.Module, memo: dict[int, object]) -> nn.Module:
+    """As copy.deepcopy does, but for values that are their own copies anyway."""
+    twin = type(module).__new__(type(module))
+    memo[id(module)] = twin  # before its attributes, which may lead back to it
+    twin.__setstate__(
+        {
+            name: value if type(value) in UNCHANGED else copy.deepcopy(value, memo)
+            for name, value in vars(module).items()
+        }
+    )
+    return twin
 
 
 def shadow(net: nn.Module) -> nn.Module:
@@ -105,9 +136,11 @@ def tensors(value: object) -> Iterator[Tensor]:
     """All tensors in a nest of tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
+        return
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, NESTS) else ()
+    ):
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, NESTS):
             yield from tensors(item)
