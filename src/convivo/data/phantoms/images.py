@@ -14,11 +14,15 @@ from scipy.ndimage import gaussian_filter
 from convivo.errors import UsageError
 
 SUBJECTS = 8
+FADE = 16  # pixels beyond which nothing is left of a soft edge
 CLASSES = ("healthy", "infected")
 
 _CYTOPLASM = (0.14, 0.46, 0.30)  # optical density in red, green, blue: eosin
 _INCLUSION = (0.75, 0.95, 0.35)  # and a violet nuclear stain
 _INFECTED_SHARE = 0.4
+
+
+_Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def _scatter(generator: np.random.Generator, slide: _Slide, size: tuple[int, int
     """Cells thrown on a field one by one; they may touch but hardly overlap."""
     wanted = round(generator.uniform(0.35, 0.6) * size[0] * size[1] / (np.pi * slide.radius_px**2))
     cells: list[_Cell] = []
+    taken = np.empty((3, wanted + 1))  # rows, columns, radii
     for _ in range(30 * wanted):
         cell = _Cell(
             row=generator.uniform(-4, size[0] + 4),
@@ -121,8 +126,10 @@ def _scatter(generator: np.random.Generator, slide: _Slide, size: tuple[int, int
             radius=slide.radius_px * generator.normal(1.0, 0.1),
             infected=generator.random() < _INFECTED_SHARE,
         )
-        gaps = [np.hypot(cell.row - c.row, cell.column - c.column) for c in cells]
-        if all(g > 0.95 * (cell.radius + c.radius) for g, c in zip(gaps, cells, strict=True)):
+        rows, columns, radii = taken[:, : len(cells)]
+        gaps = np.hypot(cell.row - rows, cell.column - columns)
+        if (gaps > 0.95 * (cell.radius + radii)).all():
+            taken[:, len(cells)] = cell.row, cell.column, cell.radius
             cells.append(cell)
         if len(cells) >= wanted:
             break
@@ -153,40 +160,51 @@ def _field(
     grain = gaussian_filter(generator.normal(size=size), 1.2)
     grain = 1 + 0.10 * grain / grain.std()
     for cell in cells:
-        body, core = _draw_cell(generator, cell, size)
-        density += slide.cytoplasm[:, None, None] * body * grain
-        density += slide.inclusion[:, None, None] * core * grain**2
-        mask[(body > 0.3) & (mask == 0)] = 2 if cell.infected else 1
+        near = _window(cell.row, cell.column, 2 * cell.radius, size)
+        body, core = _draw_cell(generator, cell, near)
+        density[:, *near] += slide.cytoplasm[:, None, None] * body * grain[near]
+        density[:, *near] += slide.inclusion[:, None, None] * core * grain[near] ** 2
+        mask[near][(body > 0.3) & (mask[near] == 0)] = 2 if cell.infected else 1
     density += slide.inclusion[:, None, None] * 0.5 * _debris(generator, size)
     return _expose(generator, slide, density), mask
 
 
+def _window(row: float, column: float, reach: float, size: tuple[int, int]) -> _Window:
+    """The part of a field that lies near a point, of which something soft may be seen."""
+
+    def span(at: float, samples: int) -> slice:
+        first, last = int(at - reach) - FADE, int(at + reach) + FADE
+        return slice(max(0, first), max(0, min(samples, last)))
+
+    return span(row, size[0]), span(column, size[1])
+
+
 def _draw_cell(
-    generator: np.random.Generator, cell: _Cell, size: tuple[int, int]
+    generator: np.random.Generator, cell: _Cell, near: _Window
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Thickness of the cell and of its inclusion, each (rows, columns) between 0 and about 1."""
-    body_at, angle = _polar(generator, cell.row, cell.column, size)
+    """Thickness of the cell and of its inclusion in a window, each between 0 and about 1."""
+    body_at, angle = _polar(generator, cell.row, cell.column, near)
     rim = cell.radius * _outline(generator, angle, 0.035)
     edge = _soft(rim - body_at)
     # Healthy cells are thinner in the middle, like red cells; an inclusion fills them out.
     pallor = 0.1 if cell.infected else 0.4
     body = edge * (1 - pallor * np.exp(-((body_at / (0.55 * rim)) ** 2)))
     if not cell.infected:
-        return body, np.zeros(size)
+        return body, np.zeros_like(body)
     away = generator.uniform(0.05, 0.4) * cell.radius
     turn = generator.uniform(0, 2 * np.pi)
     row, column = cell.row + away * np.sin(turn), cell.column + away * np.cos(turn)
-    core_at, angle = _polar(generator, row, column, size)
+    core_at, angle = _polar(generator, row, column, near)
     radius = cell.radius * generator.uniform(0.2, 0.42)
     core = _soft(radius * _outline(generator, angle, 0.12) - core_at)
     return body, core * edge * generator.uniform(0.4, 1.0)
 
 
 def _polar(
-    generator: np.random.Generator, row: float, column: float, size: tuple[int, int]
+    generator: np.random.Generator, row: float, column: float, near: _Window
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Elliptical distance from a centre in pixels, and the angle around it."""
-    rows, columns = np.mgrid[: size[0], : size[1]]
+    """Elliptical distance from a centre in pixels, and the angle around it, in a window."""
+    rows, columns = np.mgrid[near]
     turn, ratio = generator.uniform(0, np.pi), generator.uniform(0.82, 1.0)
     along = (rows - row) * np.cos(turn) + (columns - column) * np.sin(turn)
     across = (columns - column) * np.cos(turn) - (rows - row) * np.sin(turn)
@@ -205,7 +223,7 @@ def _outline(generator: np.random.Generator, angle: np.ndarray, roughness: float
 
 def _soft(distance: np.ndarray) -> np.ndarray:
     """1 inside, 0 outside, over about a pixel and a half."""
-    return 1 / (1 + np.exp(-3.0 * distance))
+    return 1 / (1 + np.exp(np.minimum(-3.0 * distance, 80.0)))  # beyond float32 it would overflow
 
 
 def _debris(generator: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -213,8 +231,9 @@ def _debris(generator: np.random.Generator, size: tuple[int, int]) -> np.ndarray
     specks = np.zeros(size)
     for _ in range(generator.poisson(size[0] * size[1] / 4000)):
         row, column = generator.uniform(0, size[0]), generator.uniform(0, size[1])
-        distance, _ = _polar(generator, row, column, size)
-        specks += _soft(generator.uniform(1.0, 2.2) - distance)
+        near = _window(row, column, 0, size)
+        distance, _ = _polar(generator, row, column, near)
+        specks[near] += _soft(generator.uniform(1.0, 2.2) - distance)
     return specks
 
 
