@@ -71,6 +71,14 @@ def backward_weight(layer: Layer) -> int:
     return max(x + w + y + _sums(layer, flat=flat), w + layer.w)
 
 
+def unwritten(layer: Layer) -> int:
+    """Bytes of what `backward_weight` needs that no kernel writes to."""
+    blocked = layer.plain or _is_of_points(layer) or _sums_in_blocks(layer)
+    if blocked or (_is_depthwise(layer) and grouped_kernels.is_small(layer)):
+        return 0
+    return unrolled_windows.unwritten(layer)
+
+
 def _blocks(layer: Layer, *, flat: bool) -> tuple[int, int, int]:
     """Bytes of the copies of x, w and y; flat: x is read as it is."""
     ins, outs = up(layer.ins, NARROW), up(layer.outs, NARROW)

@@ -124,6 +124,12 @@ def backward_weight(layer: Layer) -> int:
     return max(shares(layer) * w + x + y, w + layer.w)
 
 
+def unwritten(layer: Layer) -> int:
+    """Bytes of what `backward_weight` needs that no kernel writes to."""
+    plain = layer.groups > 1 or layer.is_half or _is_product(layer)
+    return 0 if plain or not _by_matrix(layer) else unrolled_windows.unwritten(layer)
+
+
 def _backward_weight_half(layer: Layer) -> int:
     """In bfloat16: sums in float32, and transposed images but for points of images."""
     few = layer.ins < WIDE and layer.taps > 1

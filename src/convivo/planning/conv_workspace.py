@@ -112,3 +112,12 @@ def convolution_backward(args: tuple, out: Any) -> int:
     weights = own + _kernels().backward_weight(layer) if mask[1] else 0
     results = own + (layer.w if mask[1] else 0)
     return max(data, weights, results) - results + copies
+
+
+def unwritten(args: tuple) -> int:
+    """What of the hidden bytes of aten::convolution_backward no kernel writes to."""
+    gradient, x, weight, _, *rest = args
+    settings, mask = tuple(rest[:-1]), rest[-1]
+    if not mask[1] or conv_backend(x, weight, None, settings) not in ONEDNN:
+        return 0
+    return _kernels().unwritten(_layer(x, weight, gradient.shape, settings, bias=False))

@@ -17,6 +17,7 @@ class Moment:
     layer: the module's place in the network, in the backward pass that of the module whose forward
     pass made the node; "loss" outside the network, "" where none is meant. op: as torch calls it.
     hidden: bytes that its kernel takes beside its results, and gives back before it ends.
+    unwritten: what of them it never writes to.
     """
 
     step: int
@@ -24,6 +25,7 @@ class Moment:
     layer: str
     op: str
     hidden: int
+    unwritten: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

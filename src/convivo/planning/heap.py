@@ -36,8 +36,8 @@ class Heap:
     Differs: the small bins, per-thread caches and arenas of other threads are left out.
     """
 
-    def __init__(self, *, keeps: bool) -> None:
-        self.keeps = keeps
+    def __init__(self, *, keeps: bool, pinned: int = CUT_STAYS) -> None:
+        self.keeps, self.pinned = keeps, pinned
         self.peak = 0
         self._threshold, self._trim = FIRST_THRESHOLD, FIRST_THRESHOLD
         self._top = self._end = 0  # of what is in use, of what the system has given
@@ -53,21 +53,21 @@ class Heap:
         """Bytes of pages that have been written and not given back."""
         return self._touched + self._mapped
 
-    def take(self, count: int) -> Block:
-        """Allocate and fill `count` bytes."""
+    def take(self, count: int, unwritten: int = 0) -> Block:
+        """Allocate `count` bytes and fill them, but for the last `unwritten`."""
         size = -(-(count + HEADER) // UNIT) * UNIT + CUT
         place = bisect_left(self._holes, (size, -1))
         if place < len(self._holes):
             return self._from_hole(*self._holes[place], size)
         if self._end - self._top < size + SMALLEST:
             if not self.keeps and size >= self._threshold:
-                pages = _pages(size + HEADER)
+                pages = _pages(size + HEADER - unwritten)
                 self._mapped += pages
                 self.peak = max(self.peak, self.resident)
                 return None, pages
             self._end = _pages(self._top + size + TOP_PAD + SMALLEST)
         start, self._top = self._top, self._top + size
-        self._touched = max(self._touched, self._top)
+        self._touched = max(self._touched, self._top - unwritten)
         self.peak = max(self.peak, self.resident)
         return start, size
 
@@ -81,7 +81,7 @@ class Heap:
             return
         self._join(start, size - CUT)
         self._cuts.append(start + size - CUT)
-        if len(self._cuts) > CUT_STAYS:
+        if len(self._cuts) > self.pinned:
             self._join(self._cuts.popleft(), CUT)
 
     def _join(self, start: int, size: int) -> None:
@@ -118,13 +118,13 @@ class Heap:
         return size
 
 
-def heap_peak(trace: Trace, *, keeps: bool) -> int:
+def heap_peak(trace: Trace, *, keeps: bool, pinned: int = CUT_STAYS) -> int:
     """Most bytes that the tensors of a trace keep resident at once, holes among them.
 
     Args:
         keeps: whether the process keeps what it frees (see `Heap`), as a training does.
     """
-    heap, blocks = Heap(keeps=keeps), {}
+    heap, blocks = Heap(keeps=keeps, pinned=pinned), {}
     born: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     died: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     for place, holding in enumerate(trace.holdings):
@@ -133,7 +133,7 @@ def heap_peak(trace: Trace, *, keeps: bool) -> int:
             died[holding.died].append(place)
     for number, moment in enumerate(trace.moments):
         # a kernel's own copies come before its result
-        hidden = heap.take(moment.hidden) if moment.hidden else None
+        hidden = heap.take(moment.hidden, moment.unwritten) if moment.hidden else None
         for place in born[number]:
             blocks[place] = heap.take(trace.holdings[place].bytes)
         if hidden is not None:

@@ -20,7 +20,7 @@ from convivo.planning.repetition import repeat
 from convivo.planning.shadow import tensors
 from convivo.planning.shortcuts import is_composite, shortcut
 from convivo.planning.uncompiled import PlainMode
-from convivo.planning.workspace import hidden_bytes, kept_bytes
+from convivo.planning.workspace import hidden_bytes, kept_bytes, unwritten_bytes
 
 DEVICE, SCALAR = torch.ops.prim.device.default, torch.ops.aten._local_scalar_dense.default
 Watch = Callable[[Any, tuple, Any], None]
@@ -84,7 +84,10 @@ class Recorder(PlainMode):
         if not made and not hidden:
             return []
         recomputed, layer = self._place()
-        moment = Moment(step=self.step, phase=self.phase, layer=layer, op=op, hidden=hidden)
+        moment = Moment(
+            step=self.step, phase=self.phase, layer=layer, op=op, hidden=hidden,
+            unwritten=unwritten_bytes(op, args, hidden),
+        )  # fmt: skip
         self.moments.append(moment)
         found = [self.add(tensor, layer, op, recomputed=recomputed) for tensor in made]
         for record in found:

@@ -16,6 +16,7 @@ CACHE = {NARROW: 2**19, WIDE: 2**20}  # of a core, where this was read; it holds
 # samples than this of an image, or of a slice.
 FEW_SAMPLES = 256
 MOST = 2**30  # bytes that threads may take together for it; beyond that one does it all
+COPIES = 4  # of the gradient that are asked for; one would do
 PAIR = 2  # groups of a single image that are not shared out
 
 
@@ -50,15 +51,25 @@ def backward_data(layer: Layer) -> int:
 
 def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w: four copies of it a thread, in half precision fewer."""
+    return layer.w + max(_gradients(layer, _sharers(layer)), layer.w)
+
+
+def unwritten(layer: Layer) -> int:
+    """What of that is asked for and never written to: three of four copies are."""
+    return 0 if layer.is_half else (COPIES - 1) * _sharers(layer) * layer.w
+
+
+def _sharers(layer: Layer) -> int:
+    """Threads among which the gradient of w is shared out."""
     threads, samples = torch.get_num_threads(), math.prod(layer.coarse[-IMAGE:])
     alone = layer.batch == 1 and layer.groups <= PAIR
     if alone or samples // threads >= FEW_SAMPLES or _gradients(layer, threads) > MOST:
-        threads = 1
-    return layer.w + max(_gradients(layer, threads), layer.w)
+        return 1
+    return threads
 
 
 def _gradients(layer: Layer, threads: int) -> int:
     """Of so many threads: columns, and copies of the gradient of the weight."""
     single = layer.w * SINGLE // layer.bytes
-    copies = 2 * threads + 2 if layer.is_half else 4 * threads
+    copies = 2 * threads + 2 if layer.is_half else COPIES * threads
     return threads * _columns(layer) + copies * single

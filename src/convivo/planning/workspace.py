@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from convivo.planning.conv_layer import WIDE, lane
-from convivo.planning.conv_workspace import convolution, convolution_backward
+from convivo.planning.conv_workspace import convolution, convolution_backward, unwritten
 
 Rule = Callable[[tuple, Any], int]
 PANELS = 2**17
@@ -103,6 +103,11 @@ def hidden_bytes(op: str, args: tuple, out: Any) -> int:
     """
     rule = WORKSPACE.get(op)
     return 0 if rule is None else rule(args, out)
+
+
+def unwritten_bytes(op: str, args: tuple, hidden: int) -> int:
+    """What of the hidden bytes is only asked for: its pages never become resident."""
+    return min(hidden, unwritten(args)) if hidden and op == "aten::convolution_backward" else 0
 
 
 def kept_bytes(op: str, args: tuple) -> int:
