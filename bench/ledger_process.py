@@ -29,13 +29,13 @@ SEED = 11
 SIDES = {1: (256, 512, 1024, 2048, 4096), 2: (64, 80, 96, 128, 160), 3: (16, 24, 32, 40, 48)}
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # large ones are what a budget asks for
 MIB = 2**20
-LEAST, MOST = 40 * MIB, 1536 * MIB
+SPAN = (40, 1536)  # MiB of tensors
 GATES = (0.05, 0.12, 0.01, 0.15)  # in the order of `figures`
 MACS = {True: 6e9, False: 24e9}  # more takes too long on two cores
 
 
-def draw(number: int, seed: int, macs: float) -> list[Trial]:
-    """`number` trials whose tensors' peak lies within LEAST and MOST."""
+def draw(number: int, seed: int, macs: float, span: tuple[int, int]) -> list[Trial]:
+    """`number` trials whose tensors' peak lies within these MiB."""
     rng, found = random.Random(seed), []
     tasks = ("classify", "segment")
     nets = sorted(name for name, entry in ARCHITECTURES.items() if entry.tasks[0] in tasks)
@@ -52,19 +52,20 @@ def draw(number: int, seed: int, macs: float) -> list[Trial]:
             width=rng.choice((0.5, 1.0)),
             keeps=train,
         )
-        if _fits(trial, macs):
+        if _fits(trial, macs, span):
             found.append(trial)
     return sorted(found, key=lambda trial: trial.train)  # one kind of process after the other
 
 
-def _fits(trial: Trial, macs: float) -> bool:
+def _fits(trial: Trial, macs: float, span: tuple[int, int]) -> bool:
     try:
         with torch.device("meta"):
             network = trial.network()
         counts = count(network, (trial.channels, *trial.size), trial.batch)
         if counts.macs > macs * MACS[trial.train]:
             return False
-        return LEAST <= process(trial.trace(), train=trial.train).tensors <= MOST
+        tensors = process(trial.trace(), train=trial.train).tensors
+        return span[0] * MIB <= tensors <= span[1] * MIB
     except ConvivoError:  # a size that the network does not take
         return False
 
@@ -171,6 +172,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--macs", type=float, default=1.0, help="share of the largest networks")
+    parser.add_argument("--span", type=int, nargs=2, default=SPAN, help="MiB of tensors")
     parser.add_argument("--out", type=Path, default=Path("bench/results/ledger_process.md"))
     parser.add_argument("--json", type=Path, help="keep the rows, to look closer")
     parser.add_argument("--again", type=Path, nargs="+", help="predict anew what was measured")
@@ -180,7 +182,7 @@ def main() -> int:
     threads = torch.get_num_threads()
     known = this_machine()
     machine = Machine(memory=library_bytes(known.memory, threads=threads), speeds=known.speeds)
-    trials = draw(args.count, args.seed, args.macs)
+    trials = draw(args.count, args.seed, args.macs, tuple(args.span))
     rows = []
     for row in rows_of(trials, machine, threads):
         rows.append(row | {"seed": args.seed})
