@@ -72,17 +72,17 @@ def _long_record(out: Path) -> Path:
 
 
 def _wide_image(out: Path) -> Path:
-    return make_images(out, count=1, size=(2400, 2000), seed=9)
+    return make_images(out, count=1, size=(1400, 1200), seed=9)
 
 
 def _large_volume(out: Path) -> Path:
-    return make_volumes(out, count=1, shape=(240, 240, 120), seed=9) / "imagesTr"
+    return make_volumes(out, count=1, shape=(180, 180, 90), seed=9) / "imagesTr"
 
 
 DATA = (
     Data("signals", CLASSIFIERS, lambda out: make_signals(out, records=9, seconds=240),
          _long_record),
-    Data("images", MAPPERS, lambda out: make_images(out, count=24, size=(512, 448)),
+    Data("images", MAPPERS, lambda out: make_images(out, count=16, size=(512, 448)),
          _wide_image, ("input.size=[256,256]",)),
     Data("cells", CLASSIFIERS,
          lambda out: make_images(out, count=60, size=(448, 448), task="classify"),

@@ -132,3 +132,22 @@ def test_the_largest_block_that_comes_again_is_told() -> None:
     # such a block has pages of its own where memory is given back
     assert taken_again(trace_of(rows, 3), keeps=False) == 4 * MIB
     assert taken_again(trace_of([], 0), keeps=True) == 0
+
+
+def test_a_hole_whose_end_is_taken_for_good_serves_smaller_blocks_only() -> None:
+    heap = Heap(keeps=True)
+    first = heap.take(MIB)
+    heap.pin(1)
+    heap.take(16)  # keeps the hole from the top
+    heap.give(first)
+    for _ in range(CUT_STAYS + 1):  # else the end would be given back by now
+        heap.give(heap.take(4096))
+    assert heap.take(MIB)[0] != first[0]
+    assert heap.take(MIB - 4096)[0] == first[0]
+
+
+def test_what_is_never_written_to_is_not_resident() -> None:
+    for keeps in (True, False):
+        heap = Heap(keeps=keeps)
+        heap.take(4 * MIB, unwritten=3 * MIB)
+        assert heap.peak == pytest.approx(MIB, abs=SLACK)

@@ -10,9 +10,10 @@ from torch import nn
 
 from convivo.planning.document import plan_document
 from convivo.planning.events import Trace
+from convivo.planning.heap import new_kernels
 from convivo.planning.ledger import ledger
 from convivo.planning.machine import Machine, Memory, cache_file, remember, this_machine
-from convivo.planning.overhead import approximate, distinct_kernels, process, tensors_peak
+from convivo.planning.overhead import approximate, process, tensors_peak
 from convivo.planning.rehearsal import rehearse
 
 MEMORY = Memory(library=1000, training=200, kernel=10, margin=0.25)
@@ -56,10 +57,10 @@ def test_what_is_needed_between_steps_counts_only_beyond_the_step() -> None:
 
 def test_kernels_of_one_shape_are_counted_once() -> None:
     # three convolutions and a product
-    assert distinct_kernels(traced("infer")) == 4
+    assert len(new_kernels(traced("infer"))) == 4
     same = nn.Sequential(*[nn.Conv2d(2, 2, 3, padding=1) for _ in range(5)])
-    assert distinct_kernels(rehearse(same, (2, 8, 8), 1, mode="infer")) < 5
-    assert distinct_kernels(traced("train")) > 4
+    assert len(new_kernels(rehearse(same, (2, 8, 8), 1, mode="infer"))) < 5
+    assert len(new_kernels(traced("train"))) > 4
 
 
 def test_the_quick_guess_is_near_the_whole_answer() -> None:

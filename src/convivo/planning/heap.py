@@ -7,7 +7,9 @@ are few and deterministic, so they are played through here, one allocation after
 from bisect import bisect_left, insort
 from collections import deque
 
-from convivo.planning.events import Trace
+import torch
+
+from convivo.planning.events import Holding, Trace
 
 KIB, PAGE = 2**10, 2**12
 FIRST_THRESHOLD = 128 * KIB  # larger blocks get pages of their own
@@ -19,6 +21,8 @@ CUT = 96  # torch's tensors lie at multiples of 64: glibc asks for more and cuts
 # do. How many blocks are freed meanwhile is the middle of what processes do; `taken_again` tells
 # what it costs where an end is never given back.
 CUT_STAYS = 2
+
+MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 Block = tuple[int | None, int]
 
@@ -36,8 +40,8 @@ class Heap:
     Differs: the small bins, per-thread caches and arenas of other threads are left out.
     """
 
-    def __init__(self, *, keeps: bool, pinned: int = CUT_STAYS) -> None:
-        self.keeps, self.pinned = keeps, pinned
+    def __init__(self, *, keeps: bool) -> None:
+        self.keeps = keeps
         self.peak = 0
         self._threshold, self._trim = FIRST_THRESHOLD, FIRST_THRESHOLD
         self._top = self._end = 0  # of what is in use, of what the system has given
@@ -47,6 +51,8 @@ class Heap:
         self._by_start: dict[int, int] = {}
         self._by_end: dict[int, int] = {}
         self._cuts: deque[int] = deque()  # where ends lie that are still in use
+        self._open: dict[int, None] = {}  # blocks whose end is free, by start
+        self._pinned: set[int] = set()  # blocks whose end will never be given back
 
     @property
     def resident(self) -> int:
@@ -67,6 +73,7 @@ class Heap:
                 return None, pages
             self._end = _pages(self._top + size + TOP_PAD + SMALLEST)
         start, self._top = self._top, self._top + size
+        self._open[start] = None
         self._touched = max(self._touched, self._top - unwritten)
         self.peak = max(self.peak, self.resident)
         return start, size
@@ -79,10 +86,23 @@ class Heap:
             if self._threshold < size <= LAST_THRESHOLD:
                 self._threshold, self._trim = size, 2 * size
             return
+        self._open.pop(start, None)
         self._join(start, size - CUT)
+        if start in self._pinned:
+            self._pinned.remove(start)
+            return
         self._cuts.append(start + size - CUT)
-        if len(self._cuts) > self.pinned:
+        if len(self._cuts) > CUT_STAYS:
             self._join(self._cuts.popleft(), CUT)
+
+    def pin(self, count: int) -> None:
+        """Small objects that stay for good take as many ends, of what is freed first."""
+        for _ in range(count):
+            if self._cuts:
+                self._cuts.popleft()
+            elif self._open:
+                start, _ = self._open.popitem()
+                self._pinned.add(start)
 
     def _join(self, start: int, size: int) -> None:
         """A new hole, one with those beside it or with the top."""
@@ -101,6 +121,7 @@ class Heap:
 
     def _from_hole(self, hole: int, start: int, size: int) -> Block:
         self._drop(start)
+        self._open[start] = None
         if hole - size < SMALLEST:
             return start, hole
         self._add(start + size, hole - size)
@@ -118,13 +139,15 @@ class Heap:
         return size
 
 
-def heap_peak(trace: Trace, *, keeps: bool, pinned: int = CUT_STAYS) -> int:
+def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0) -> int:
     """Most bytes that the tensors of a trace keep resident at once, holes among them.
 
     Args:
         keeps: whether the process keeps what it frees (see `Heap`), as a training does.
+        pins: ends of blocks that the small objects of each new kernel take for good.
     """
-    heap, blocks = Heap(keeps=keeps, pinned=pinned), {}
+    heap, blocks = Heap(keeps=keeps), {}
+    new = new_kernels(trace) if pins else set()
     born: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     died: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     for place, holding in enumerate(trace.holdings):
@@ -136,11 +159,35 @@ def heap_peak(trace: Trace, *, keeps: bool, pinned: int = CUT_STAYS) -> int:
         hidden = heap.take(moment.hidden, moment.unwritten) if moment.hidden else None
         for place in born[number]:
             blocks[place] = heap.take(trace.holdings[place].bytes)
+        if number in new:
+            heap.pin(pins)
         if hidden is not None:
             heap.give(hidden)
         for place in died[number]:
             heap.give(blocks.pop(place))
     return heap.peak
+
+
+def new_kernels(trace: Trace) -> set[int]:
+    """The first moments of convolutions and matrix products that differ in shape.
+
+    Each gets machine code and a description of its own, which stay; but for bfloat16 on processors
+    without AVX-512, which torch's own kernels multiply.
+    """
+    own = () if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (2,)
+    weights = {h.layer: h.shape for h in trace.holdings if h.op == "weight"}
+    results: dict[int, Holding] = {}
+    for holding in trace.holdings:
+        results.setdefault(holding.born, holding)
+    found: dict[tuple, int] = {}
+    for number, moment in enumerate(trace.moments):
+        if moment.op.startswith("aten::conv") or moment.op in MATRIX_PRODUCTS:
+            made = results.get(number)
+            if made is None or made.itemsize not in own:
+                shape = None if made is None else made.shape
+                key = moment.op, weights.get(moment.layer), shape, moment.hidden
+                found.setdefault(key, number)
+    return set(found.values())
 
 
 def taken_again(trace: Trace, *, keeps: bool) -> int:

@@ -8,19 +8,15 @@ Planning knows no data: those who allocate say what it costs (`cost` in `data.st
 
 from dataclasses import dataclass
 
-import torch
-
-from convivo.planning.events import Holding, Trace
-from convivo.planning.heap import heap_peak, taken_again
+from convivo.planning.events import Trace
+from convivo.planning.heap import heap_peak, new_kernels, taken_again
 from convivo.planning.machine import Machine, this_machine
 
-# In about a quarter of the processes a large block does not find its old place again; the bound is
-# for them, and what is left of the error then.
-BAD_LUCK, LEFT = 0.25, 0.02
-# Some processes have so many small objects in the ends of their holes (see `heap.CUT_STAYS`): those
-# with many blocks of one size, such as large batches.
-STUCK = 32
-MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
+# In about a quarter of the processes a large block does not find its old place again, or small
+# objects that a new kernel leaves behind take the ends of this many blocks, so that holes do not
+# fit again: much where a step has many blocks of one size, as with large batches. The bound is for
+# those, and what is left of the error then.
+BAD_LUCK, LEFT, PINS = 0.25, 0.02, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +67,12 @@ def process(
     tensors, static = tensors_peak(trace), _left(trace)
     keeps = train if keeps is None else keeps
     regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
-    heap = regular + round(BAD_LUCK * again)
+    stuck = max(regular, heap_peak(trace, keeps=keeps, pins=PINS))
+    heap = regular + round(BAD_LUCK * (again + stuck - regular))
     library = memory.library + (memory.training if train else 0)
-    code = memory.kernel * distinct_kernels(trace)
+    code = memory.kernel * len(new_kernels(trace))
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
-    stuck = heap_peak(trace, keeps=keeps, pinned=STUCK)
     unlucky = peak - heap + max((regular + again) * (1 + LEFT), stuck)
     return Process(
         tensors=tensors,
@@ -127,26 +123,6 @@ def tensors_peak(trace: Trace) -> int:
         living += step
         most = max(most, living + moment.hidden)
     return most
-
-
-def distinct_kernels(trace: Trace) -> int:
-    """Convolutions and matrix products that differ in shape; each gets machine code of its own.
-
-    But for bfloat16 on processors without AVX-512, which torch's own kernels multiply.
-    """
-    own = () if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (2,)
-    weights = {h.layer: h.shape for h in trace.holdings if h.op == "weight"}
-    results: dict[int, Holding] = {}
-    for holding in trace.holdings:
-        results.setdefault(holding.born, holding)
-    found = set()
-    for number, moment in enumerate(trace.moments):
-        if moment.op.startswith("aten::conv") or moment.op in MATRIX_PRODUCTS:
-            made = results.get(number)
-            if made is None or made.itemsize not in own:
-                shape = None if made is None else made.shape
-                found.add((moment.op, weights.get(moment.layer), shape, moment.hidden))
-    return len(found)
 
 
 def _left(trace: Trace) -> int:
