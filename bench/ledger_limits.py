@@ -41,6 +41,7 @@ LIMITS = (2, 3, 4, 6)
 PREDICT_LIMIT = 1
 LOOK_SECONDS = 0.01
 STEPS = 3
+WIDTH = "net.width=0.25"  # of all networks, or steps at 6 GiB would take minutes
 TIMES, EVERY = 3, 3  # batches larger than fits: how many times, and how often one is asked for
 USED = 0.75  # of what was given, where the batch was solved for
 JOBS = ("train", "evaluate", "predict")
@@ -202,7 +203,7 @@ def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
     row["times"] = one.times
     ram = ["--ram", f"{granted(one.gib)}M"]
     asked = ["plan", str(data), "--net", one.net, *ram, "--precision", "fp32"]
-    planned = ran([*asked, "--json", "-q", *_set(one.data.settings)], cage, limit)
+    planned = ran([*asked, "--json", "-q", *_set((WIDTH, *one.data.settings))], cage, limit)
     row |= {"asked": asdict(planned) | {"said": planned.said[-300:]}, "plan": {}}
     if planned.status != 0:
         return row
@@ -211,7 +212,7 @@ def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
     solution = json.loads(planned.said[planned.said.index("{") :])["solution"]
     row["all_fits"] = all(step["fits"] for step in solution["steps"])
     choice = _choice(solution, one.times)
-    words += _set((f"train.steps={STEPS}", f"train.validate_every={STEPS}", *choice))
+    words += _set((WIDTH, f"train.steps={STEPS}", f"train.validate_every={STEPS}", *choice))
     trained = ran(words, cage, limit)
     row |= {"train": asdict(trained), "plan": _planned(run)}
     if trained.status == 0:
@@ -277,7 +278,8 @@ def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
     lines = [
         "# Whole commands under a hard limit of memory",
         "",
-        f"{len(rows)} combinations drawn by seed {seed}, {STEPS} training steps each; torch "
+        f"{len(rows)} combinations drawn by seed {seed}, {STEPS} training steps each, networks "
+        f"of a quarter of their width; torch "
         f"{torch.__version__}, {torch.get_num_threads()} threads; limited by {cage.kind}. "
         "Made by `python bench/ledger_limits.py`.",
         "",

@@ -134,16 +134,17 @@ def test_the_largest_block_that_comes_again_is_told() -> None:
     assert taken_again(trace_of([], 0), keeps=True) == 0
 
 
-def test_a_hole_whose_end_is_taken_for_good_serves_smaller_blocks_only() -> None:
+@pytest.mark.parametrize("pins", [0, 1])
+def test_a_hole_whose_end_is_taken_for_good_serves_smaller_blocks_only(pins: int) -> None:
     heap = Heap(keeps=True)
     first = heap.take(MIB)
-    heap.pin(1)
-    heap.take(16)  # keeps the hole from the top
+    heap.pin(pins)
+    guard, *others = [heap.take(4096) for _ in range(CUT_STAYS + 2)]
     heap.give(first)
-    for _ in range(CUT_STAYS + 1):  # else the end would be given back by now
-        heap.give(heap.take(4096))
-    assert heap.take(MIB)[0] != first[0]
-    assert heap.take(MIB - 4096)[0] == first[0]
+    for block in others:  # as many as an end stays away for
+        heap.give(block)
+    assert (heap.take(MIB)[0] == first[0]) == (pins == 0)
+    assert guard[0] is not None
 
 
 def test_what_is_never_written_to_is_not_resident() -> None:
