@@ -1,0 +1,62 @@
+// What the page asks of the server. Addresses are relative, so that tunnels and proxies do.
+
+import { parseNpy } from "./npy.js";
+
+const BASE = "api/v1/";
+
+/** What the server refused, with what to do about it. */
+export class Refused extends Error {
+  /** @param {{code: string, message: string, hint: string}} error */
+  constructor(error) {
+    super(error.message);
+    this.code = error.code;
+    this.hint = error.hint;
+  }
+}
+
+async function answered(response) {
+  if (response.ok) return response;
+  const body = await response.json().catch(() => null);
+  const gone = { code: "gone", message: `the lab answered ${response.status}`, hint: "Reload" };
+  throw new Refused(body?.error ?? gone);
+}
+
+async function asked(path, options = {}) {
+  try {
+    return await answered(await fetch(BASE + path, { credentials: "same-origin", ...options }));
+  } catch (error) {
+    if (error instanceof Refused || error.name === "AbortError") throw error;
+    const hint = "Start it again: convivo lab";
+    throw new Refused({ code: "closed", message: "the lab does not answer", hint });
+  }
+}
+
+/** A small fact. */
+export const get = async (path, options) => (await asked(path, options)).json();
+
+/** Ask something of the engine; `signal` of an AbortController drops it. */
+export async function post(path, value, options = {}) {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify(value);
+  return asked(path, { method: "POST", headers, body, ...options });
+}
+
+/** The same where the answer is JSON. */
+export const ask = async (path, value, options) => (await post(path, value, options)).json();
+
+/** The same where the answer is an array: {data, shape, headers}. */
+export async function askArray(path, value, options) {
+  const response = await post(path, value, options);
+  return { ...parseNpy(await response.arrayBuffer()), headers: response.headers };
+}
+
+/** An array, or a part of it: {data, shape}. */
+export async function getArray(path, options) {
+  return parseNpy(await (await asked(path, options)).arrayBuffer());
+}
+
+/** Send a file; its card. */
+export async function upload(file) {
+  const path = `files?name=${encodeURIComponent(file.name.slice(0, 200))}`;
+  return (await asked(path, { method: "PUT", body: file })).json();
+}
