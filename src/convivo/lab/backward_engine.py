@@ -12,6 +12,7 @@ from convivo.errors import UsageError
 from convivo.geometry import Axes, Sides
 from convivo.layers import Conv, Pool, TrueConv, Unpool
 
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One layer with its numbers, as the page has them; all grids flat, last axis fastest.
