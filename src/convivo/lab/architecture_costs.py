@@ -1,6 +1,5 @@
 """What a network of the lab costs: the ledger of `convivo plan`, row by row and over time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,13 +138,9 @@ def memory(found: Costs) -> dict[str, int]:
     }
 
 
-def curve(question: Question, sizes: Sequence[tuple[int, ...]]) -> list[dict[str, Any]]:
-    """Memory at several sizes; of one that the network refuses, the reason."""
-    return [_point(question, size) for size in sizes]
-
-
 @swept_aside()
-def _point(question: Question, size: tuple[int, ...]) -> dict[str, Any]:
+def point(question: Question, size: tuple[int, ...]) -> dict[str, Any]:
+    """Memory at another size of the input; where the network refuses it, the reason."""
     asked = replace(question, size=size)
     try:
         found = costs(asked, asked.network())

@@ -88,6 +88,18 @@ class Parameters:
             raise wrong(self._name(name), f"a list of 1 to {most} numbers", values)
         return [self._number(name, value, low, high) for value in values]
 
+    def rows(self, name: str, most: int, count: int, low: int, high: int) -> list[tuple[int, ...]]:
+        """A list of at least one and at most `most` lists of `count` integers."""
+        rows = self._take(name, None)
+        if not isinstance(rows, list) or not 1 <= len(rows) <= most:
+            raise wrong(self._name(name), f"1 to {most} lists of {count} integers", rows)
+        each = Parameters({str(i): row for i, row in enumerate(rows)}, self._name(name))
+        return [each.integers(str(i), count, low, high) for i in range(len(rows))]
+
+    def plain(self, name: str) -> Any:
+        """Any JSON value, which the caller checks itself."""
+        return self._take(name, None)
+
     def flag(self, name: str, default: bool | None = None) -> bool:
         value = self._take(name, default)
         if type(value) is not bool:

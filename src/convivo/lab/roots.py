@@ -32,6 +32,11 @@ class Roots:
         self._roots = tuple(path.resolve() for path in paths)
         self._entries: dict[str, Path] = {}
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those of the command line, resolved."""
+        return tuple(root for root in self._roots if root.is_dir())
+
     def listed(self) -> list[dict]:
         """The files there are now: id, and the path as seen from its root."""
         known = {path: entry for entry, path in self._entries.items()}

@@ -28,14 +28,22 @@ except ImportError as error:
     ) from None
 
 from convivo.errors import ConvivoError, UsageError
-from convivo.lab import answers, api_bench, api_data, intake, samples
+from convivo.lab import (
+    answers,
+    api_architecture,
+    api_backward,
+    api_bench,
+    api_data,
+    intake,
+    samples,
+)
 from convivo.lab.answers import Refusal
 from convivo.lab.roots import Roots
 from convivo.lab.security import Guard, Keys
 from convivo.lab.store import Store
 from convivo.lab.worker import Worker
 
-VIEWS = (api_data, api_bench)
+VIEWS = (api_data, api_bench, api_backward, api_architecture)
 PORT = 7747
 STATIC = Path(str(resources.files("convivo.lab"))) / "static"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
