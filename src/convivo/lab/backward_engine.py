@@ -1,7 +1,7 @@
 """The gradients of one layer by torch's own differentiation: what the page is held against."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -158,14 +158,16 @@ def _numeric(case: Case) -> float:
 
 
 def _moved(case: Case, by: float) -> float:
-    grid, index, _ = case.check
-    names = {"w": "weight", "x": "input"}
-    fields = {name: list(getattr(case, name)) for name in names.values()} | {"bias": case.bias}
-    if grid == "b":
-        fields["bias"] += by
-    else:
-        fields[names[grid]][index] += by
-    moved = Case(**(vars(case) | fields))
+    moved = _with(case, *case.check[:2], by)
     with torch.no_grad():
         x = _grid(moved.input, moved.size, "input", torch.float64)
         return float(_loss(moved, _layer(moved, torch.float64)(x)))
+
+
+def _with(case: Case, grid: str, index: int, by: float) -> Case:
+    """The case with one of its numbers changed."""
+    if grid == "b":
+        return replace(case, bias=case.bias + by)
+    values = list(case.weight if grid == "w" else case.input)
+    values[index] += by
+    return replace(case, weight=values) if grid == "w" else replace(case, input=values)
