@@ -162,17 +162,17 @@ def bound(port: int) -> socket.socket:
     Raises:
         UsageError: no port can be had.
     """
-    for number in dict.fromkeys((port, 0)):
+    for number in (port, 0):
         place = socket.socket()
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind(("127.0.0.1", number))
+            return place
         except OSError as error:
             place.close()
-            reason = error.strerror
-        else:
-            return place
-    raise UsageError("convivo lab", "a port must be free", reason, "Give another --port")
+            if number == 0:
+                raise UsageError("convivo lab", "a port is free", error, "End a program") from None
+    raise AssertionError("the loop ends inside")
 
 
 def run(
