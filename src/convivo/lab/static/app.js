@@ -39,9 +39,10 @@ import { choice, decode, encode, integer } from "./core/state.js";
 import { themes } from "./core/theme.js";
 import { transport } from "./core/transport.js";
 import { lessons } from "./lessons.js";
+import { view as architecture } from "./views/architecture.js";
 import { view as bench } from "./views/bench.js";
 
-const VIEWS = [bench];
+const VIEWS = [bench, architecture];
 
 const $ = (id) => document.getElementById(id);
 const LINK_MS = 200;

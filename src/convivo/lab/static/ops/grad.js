@@ -5,46 +5,10 @@
  * double; sums are given twice, as a float32 engine adds (one rounding a term) and exactly.
  */
 
-import { NOTHING, outputSize, paddedSize, product } from "./grad_links.js";
+import { exactSum, product } from "./axes.js";
+import { NOTHING, outputSize, paddedSize } from "./grad_links.js";
 
 const round = Math.fround;
-
-/** The exact sum of doubles, rounded once (Shewchuk's partial sums, as in Python's math.fsum). */
-export function exactSum(values) {
-  const partials = [];
-  for (let x of values) {
-    let kept = 0;
-    for (let y of partials) {
-      if (Math.abs(x) < Math.abs(y)) [x, y] = [y, x];
-      const high = x + y;
-      const low = y - (high - x);
-      if (low !== 0) partials[kept++] = low;
-      x = high;
-    }
-    partials.length = kept;
-    partials.push(x);
-  }
-  return roundedOnce(partials);
-}
-
-function roundedOnce(partials) {
-  let n = partials.length - 1;
-  let high = n < 0 ? 0 : partials[n];
-  let low = 0;
-  while (n > 0) {
-    const x = high;
-    n -= 1;
-    high = x + partials[n];
-    low = partials[n] - (high - x);
-    if (low !== 0) break;
-  }
-  // half way between two doubles the rest decides, and the even one does not always win
-  const same = n > 0 && ((low < 0 && partials[n - 1] < 0) || (low > 0 && partials[n - 1] > 0));
-  if (!same) return high;
-  const twice = 2 * low;
-  const moved = high + twice;
-  return twice === moved - high ? moved : high;
-}
 
 const weightOf = (links, w, i) => (links.weight[i] === NOTHING ? links.factor[i] : w[links.weight[i]]);
 const inputOf = (links, x, i) => (links.source[i] === NOTHING ? 0 : x[links.source[i]]);

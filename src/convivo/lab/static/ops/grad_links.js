@@ -8,10 +8,10 @@
  * axis, pad: {mode, lo, hi}, flip, kind, counted}. All grids are flat arrays, last axis fastest.
  */
 
+import { product, source as sourceOf } from "./axes.js";
+
 export const PADDINGS = ["zeros", "reflect", "symmetric", "replicate", "circular"];
 export const NOTHING = -1; // a source: zero padding; a weight: none
-
-export const product = (sizes) => sizes.reduce((a, b) => a * b, 1);
 
 /** Place in each axis of a flat index. */
 export function placeOf(index, size) {
@@ -25,23 +25,6 @@ export function placeOf(index, size) {
 
 /** Flat index of a place. */
 export const flatOf = (place, size) => place.reduce((sum, p, axis) => sum * size[axis] + p, 0);
-
-const modulo = (a, n) => ((a % n) + n) % n;
-
-/** The sample that stands at `position` of an axis of n samples padded without end. */
-export function sourceOf(position, n, mode) {
-  if (position >= 0 && position < n) return position;
-  if (mode === "zeros") return NOTHING;
-  if (mode === "replicate") return position < 0 ? 0 : n - 1;
-  if (mode === "circular") return modulo(position, n);
-  if (mode === "symmetric") {
-    const p = modulo(position, 2 * n);
-    return p < n ? p : 2 * n - 1 - p;
-  }
-  if (n === 1) return 0; // a single sample has no reflection and is repeated
-  const p = modulo(position, 2 * (n - 1));
-  return p < n ? p : 2 * (n - 1) - p;
-}
 
 const reachOf = (layer, axis) => layer.dilation[axis] * (layer.kernel[axis] - 1) + 1;
 
