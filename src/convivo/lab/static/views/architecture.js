@@ -5,7 +5,7 @@ import { choice, flag, integer, integers, number } from "../core/state.js";
 import { at, drawCurve, drawTimeline, largestThatFits, totals } from "./architecture_charts.js";
 import { controls } from "./architecture_controls.js";
 import { Architecture, optionText, question } from "./architecture_data.js";
-import { drawBars, drawGraph, legend, light } from "./architecture_graph.js";
+import { drawBars, drawGraph, kindsLegend, legend, light } from "./architecture_graph.js";
 import { layout } from "./architecture_layout.js";
 import { lectureCards } from "./architecture_lecture.js";
 import { boxFacts, bytes, commas, comparison, csv, memoryTable, seconds, spoken } from "./architecture_words.js";
@@ -67,7 +67,7 @@ function mount(lab) {
     if (key !== drawn) {
       drawn = key;
       placed = layout(plan.nodes, plan.question.size, width, lab.state.detail);
-      fill(page.graph, drawGraph(placed, on), drawBars(placed, plan.rows, bytes, on));
+      fill(page.graph, drawGraph(placed, on), kindsLegend(), drawBars(placed, plan.rows, bytes, on));
       legend(placed.boxes, page.legend);
     }
     light(page.graph, shown());
@@ -77,12 +77,12 @@ function mount(lab) {
     const largest = largestThatFits(curve, data.limit);
     const field = plan.receptive_field;
     const tiles = [
-      ["parameters", commas(plan.parameters), ""], ["multiply-accumulates", spoken(plan.macs), `batch ${asked.batch}`],
+      ["parameters", commas(plan.parameters), ""], ["multiply-accumulates", spoken(plan.macs), `forward, batch ${asked.batch}`],
       ["receptive field", field ? field.join(" × ") : "the whole input", "of the last grid"],
       ["tensors at the peak", bytes(memory.tensors_peak), plan.peak_at], ["process, at most", bytes(memory.process_bound), fits(memory)],
-      ["seconds a step", seconds(plan.seconds_per_step), "predicted for this machine"],
+      ["seconds a step", seconds(plan.seconds_per_step), "predicted"],
     ];
-    fill(page.tiles, ...tiles.map(([name, value, more]) => h("div", { class: "tile" }, h("span", { text: name }), h("b", { text: value }), h("small", { text: more }))));
+    fill(page.tiles, ...tiles.map(([name, value, more]) => h("div", { class: "tile", title: `${name}: ${value} ${more}` }, h("span", { text: name }), h("b", { text: value }), h("small", { text: more }))));
     const words = largest ? `Largest that fits this machine: ${sizeWords(largest.at, asked)}, process at most ${bytes(largest.memory.process_bound)} of ${bytes(data.limit)}.` : "";
     const none = curve.length && data.limit && !largest ? "No size traced fits this machine." : "";
     page.fits.textContent = (words || none) + (data.curveDone ? "" : " Tracing other sizes …");
@@ -108,7 +108,7 @@ function mount(lab) {
   function drawInspector(asked, memory) {
     const box = placed.boxes[shown()];
     const title = box ? `${box.name || box.word}` : "Hover a box, click to pin it";
-    const facts = box ? [h("p", { class: "muted", text: box.word }), ...boxFacts(box, plan.nodes, plan.rows, asked.batch)] : [h("p", { class: "muted", text: "Height: size of the grid. Width: channels. Down: each level halves the grid." })];
+    const facts = box ? [h("p", { class: "muted", text: box.word }), ...boxFacts(box, plan, asked.batch)] : [h("p", { class: "muted", text: "Height: size of the grid. Width: channels. Down: each level halves the grid." })];
     fill(lab.inspector, h("h2", { text: title }), ...facts, h("h3", { text: `Memory, ${asked.mode === "train" ? "training" : "inference"}, batch ${asked.batch}` }), memoryTable(memory),
       ...(run && run.entry === lab.state.run ? [h("h3", { text: `Run ${run.name}: predicted beside measured` }), comparison(run)] : []),
       h("div", { class: "tools downloads" }, h("button", { type: "button", text: "CSV", onclick: () => download(`${plan.question.net}.csv`, "text/csv", csv(plan)) }),

@@ -109,7 +109,8 @@ function sizeNames(points, x, height) {
     const round = (size & (size - 1)) === 0 || size === points[0].at;
     if (!round || place - wide / 2 < free) return [];
     free = place + wide / 2;
-    return [text(place, height - 6, String(size), { class: "axis-name", "text-anchor": "middle" })];
+    const last = size === points[points.length - 1].at;
+    return [text(place, height - 6, String(size), { class: "axis-name", "text-anchor": last ? "end" : "middle" })];
   });
 }
 

@@ -47,6 +47,7 @@ export function controls(lab, data) {
       h("button", { type: "button", text: `${d}D`, "aria-pressed": String(d === state.dims), onclick: () => lab.set({ ...AFRESH, net: state.net, dims: d }) })));
     const runs = data.listed.runs.map((run) => [run.entry, `${run.name} (${run.net})`]);
     replace(rows[0], nets, dims, field("detail", select(DETAILS, state.detail, (detail) => lab.set({ detail, pin: -1 }))),
+      asked.dims > 1 ? tick("axes alike", state.lock, (lock) => lab.set(lock ? { lock, size: Array(asked.dims).fill(Math.max(...asked.size)) } : { lock })) : null,
       runs.length ? field("own run", select([["", "none"], ...runs], state.run, (run) => lab.set({ run, step: 0 }))) : null,
       h("span", { class: "muted paper", text: entry.paper, title: entry.paper }));
   }
@@ -59,7 +60,6 @@ export function controls(lab, data) {
       state.mode === "train" ? field("optimizer", select(OPTIMIZERS, state.optimizer, (optimizer) => lab.set({ optimizer, step: 0, ...own }))) : null,
       field("channels in", whole(asked.channels, 1, 4096, (channels) => lab.set({ channels, ...own }))),
       field("outputs", whole(asked.classes, 1, 100000, (classes) => lab.set({ classes, ...own }))),
-      asked.dims > 1 ? tick("axes alike", state.lock, (lock) => lab.set(lock ? { lock, size: Array(asked.dims).fill(Math.max(...asked.size)) } : { lock })) : null,
       lab.card ? h("button", { type: "button", text: "size of the open data", title: "channels and size of the data, each axis rounded up to a size that the network takes", onclick: fromData }) : null);
   }
 

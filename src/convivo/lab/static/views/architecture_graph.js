@@ -1,6 +1,6 @@
 // The drawing of a network: boxes, lines between them, and under each box what it holds at the peak.
 
-import { fill, svg } from "../core/dom.js";
+import { fill, h, svg } from "../core/dom.js";
 
 export const KINDS = ["parameters", "outputs", "gradients", "losses", "optimizer", "operations"];
 const SHADES = { conv: "convolution", up: "upsampling", pool: "pooling", dense: "fully connected", join: "sum, concatenation", block: "block of layers", other: "other" };
@@ -9,8 +9,8 @@ const BARS = 96;
 const text = (x, y, words, props = {}) => svg("text", { x, y, text: words, ...props });
 
 /** A line from box to box: straight to the neighbour, level across a valley, or an arc above. */
-function path(edge, boxes) {
-  const [from, to] = [boxes[edge.from], boxes[edge.to]];
+function path(edge, { boxes, given }) {
+  const [from, to] = [edge.from < 0 ? given : boxes[edge.from], boxes[edge.to]];
   const [x1, x2] = [from.x + from.wide / 2, to.x - to.wide / 2];
   if (edge.kind === "next") return `M${x1} ${from.y}L${x2} ${to.y}`;
   if (edge.kind === "across") return `M${x1} ${from.y}H${x2 - 3}`;
@@ -52,14 +52,18 @@ export function drawGraph(plan, on) {
     return Math.min(box.x - (before?.x ?? -99), (after?.x ?? 9999) - box.x);
   };
   const levels = plan.levels.map((level) => svg("g", { class: "level" },
-    svg("line", { x1: 0, x2: plan.width, y1: level.y, y2: level.y }), text(2, level.y - 3, level.text)));
-  const lines = plan.edges.map((edge) => svg("path", { class: `edge ${edge.kind}`, d: path(edge, boxes), "data-from": edge.from, "data-to": edge.to }));
+    svg("line", { x1: 0, x2: plan.width, y1: level.y, y2: level.y }), text(2, level.y - 4, level.text)));
+  const lines = plan.edges.map((edge) => svg("path", { class: `edge ${edge.kind}`, d: path(edge, plan), "data-from": edge.from, "data-to": edge.to }));
   const drawn = boxes.map((box) => svg("g", { class: `box ${box.kind}`, "data-box": box.id },
     svg("rect", { class: "reach", x: box.x - box.wide / 2 - 3, y: 0, width: box.wide + 6, height: plan.height }),
     svg("rect", { class: "body", x: box.x - box.wide / 2, y: box.y - box.tall / 2, width: box.wide, height: box.tall, rx: 2 }),
     channels(box, room(box))));
-  const picture = svg("svg", { class: "network", width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "img", "aria-label": `${boxes.length} boxes from input to output` },
-    ...levels, ...frames(boxes), ...lines, ...drawn);
+  const { given } = plan;
+  const input = svg("g", { class: "given" }, svg("rect", { x: given.x - given.wide / 2, y: given.y - given.tall / 2, width: given.wide, height: given.tall, rx: 2 }),
+    text(given.x, given.y - given.tall / 2 - 4, "input", { "text-anchor": "middle" }));
+  const crowded = plan.edges.length > 3 * boxes.length ? " crowded" : "";
+  const picture = svg("svg", { class: `network${crowded}`, width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "img", "aria-label": `${boxes.length} boxes from input to output` },
+    ...levels, ...frames(boxes), ...lines, input, ...drawn);
   listen(picture, on);
   return picture;
 }
@@ -106,7 +110,7 @@ export function drawBars(plan, rows, words, on) {
   const picture = svg("svg", { class: "bars", width: plan.width + 60, height: BARS + 30, viewBox: `0 0 ${plan.width + 60} ${BARS + 30}`, role: "img", "aria-label": `bytes of each layer at the peak, the largest ${words(largest)}` },
     svg("line", { class: "axis", x1: 0, x2: plan.width + 60, y1: BARS + 12.5, y2: BARS + 12.5 }),
     text(2, 9, words(largest), { class: "axis-name" }), ...bars,
-    svg("g", { class: "bar rest" }, ...stack(rest, end, 26), text(end, BARS + 25, "all layers", { class: "axis-name", "text-anchor": "middle" })));
+    svg("g", { class: "bar rest" }, ...stack(rest, end, 26), text(plan.width + 58, BARS + 25, "all layers", { class: "axis-name", "text-anchor": "end" })));
   listen(picture, on);
   return picture;
 }
@@ -118,9 +122,35 @@ export function light(root, id) {
   for (const node of root.querySelectorAll(`[data-box="${id}"], [data-from="${id}"], [data-to="${id}"]`)) node.classList.add("lit");
 }
 
-/** What the colours mean, of those that occur. */
+/** What the colours of the boxes mean, of those that occur. */
 export function legend(boxes, element) {
   const used = Object.keys(SHADES).filter((kind) => boxes.some((box) => box.kind === kind));
   const item = (kind) => svg("svg", { class: `box ${kind}`, width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: "body", x: 0.5, y: 0.5, width: 9, height: 9, rx: 2 }));
-  fill(element, ...used.flatMap((kind) => [item(kind), document.createTextNode(SHADES[kind])]));
+  fill(element, ...used.map((kind) => h("span", {}, item(kind), SHADES[kind])));
+}
+
+/** What the colours of bytes mean. */
+export const kindsLegend = () => h("div", { class: "arch-legend" }, h("span", { text: "at the peak:" }), ...KINDS.map((kind) => h("span", {}, h("i", { class: `swatch ${kind}` }), kind)));
+
+const FIELD = 132;
+
+/** What the middle position of a grid sees of the input, to scale; dashed, what its neighbour sees. */
+export function fieldPicture(field, size, shape) {
+  const axes = size.length > 1 ? [size.length - 1, size.length - 2] : [0, null];
+  const largest = Math.max(...axes.filter((a) => a !== null).map((a) => size[a]));
+  const scale = FIELD / largest;
+  const span = (axis, by) => {
+    if (axis === null) return [0, 18];
+    const jump = typeof field.jump[axis] === "string" ? 1 : field.jump[axis];
+    const start = field.start[axis] + jump * (Math.floor((shape[axis + 1] - 1) / 2) + by);
+    return [start * scale, field.size[axis] * scale];
+  };
+  const whole = (axis) => (axis === null ? 18 : size[axis] * scale);
+  const box = (by, style) => {
+    const [[x, width], [y, height]] = [span(axes[0], by), span(axes[1], axes[1] === null ? 0 : by)];
+    return svg("rect", { class: style, x, y, width: Math.max(1, width), height: Math.max(1, height) });
+  };
+  const [w, e] = [whole(axes[0]), whole(axes[1])];
+  return svg("svg", { class: "field-picture", viewBox: `-14 -14 ${w + 28} ${e + 28}`, width: w + 28, height: e + 28, role: "img", "aria-label": "the receptive field on the input, to scale" },
+    svg("rect", { class: "whole", x: 0, y: 0, width: w, height: e }), box(1, "neighbour"), box(0, "seen"));
 }

@@ -4,9 +4,11 @@
 // stair, a residual network a stair with arcs, and a U-Net draws its own U.
 
 export const MOST_BOXES = 80;
-const LEVEL = 34;
+const LEVEL = 32;
+const MARGIN = 62; // for the names of the levels
 const TALLEST = 96;
 const LEAST_WIDE = 4;
+const ABOVE = 44;
 const GAP = { least: 5, most: 16 };
 const STRETCH = 1.5; // a grid this many times finer is another level; less is a border cut off
 
@@ -141,25 +143,38 @@ export function layout(nodes, size, width, detail) {
   const largest = Math.max(...size);
   const plain = list.map((box) => sized(box, largest));
   const wanted = plain.reduce((total, [wide]) => total + wide, 0);
-  const shrunk = Math.min(1, (width - GAP.least * (list.length + 1)) / wanted);
+  const shrunk = Math.min(1, (width - MARGIN - GAP.least * (list.length + 1)) / wanted);
   const sizes = plain.map(([wide, tall]) => [Math.max(LEAST_WIDE, wide * shrunk), tall]);
-  const used = sizes.reduce((total, [wide]) => total + wide, 0);
-  const room = (width - used) / (list.length + 1);
+  const used = sizes.reduce((total, [wide]) => total + wide, 8);
+  const room = (width - MARGIN - used) / (list.length + 1);
   const gap = Math.min(GAP.most * 3, Math.max(GAP.least, room));
-  const total = used + gap * (list.length + 1);
-  let x = Math.max(0, (width - total) / 2) + gap;
+  const total = MARGIN + used + gap * (list.length + 1);
+  let x = MARGIN + Math.max(0, (width - total) / 2);
+  const given = inputBox(nodes[0], size, -lowest, x);
+  x += given.wide + gap;
   const placed = list.map((box, i) => {
     const [wide, tall] = sizes[i];
     const depth = levels[i] - lowest;
-    const at = { ...box, wide, tall, depth, x: x + wide / 2, y: TALLEST / 2 + 30 + depth * LEVEL };
+    const at = { ...box, wide, tall, depth, x: x + wide / 2, y: depth * LEVEL };
     x += wide + gap;
     return at;
   });
-  const bottom = Math.max(...placed.map((box) => box.y + box.tall / 2));
-  return {
-    boxes: placed, edges: edges(placed), width: Math.max(width, total),
-    height: bottom + 26, levels: levelNames(placed, size),
-  };
+  return { ...lowered(placed, given), edges: edges(placed), width: Math.max(width, total), levels: levelNames(placed, size) };
+}
+
+/** The input as a box of its own, left of all others. */
+function inputBox(first, size, depth, x) {
+  const grid = first.name.startsWith("generator") ? [] : size;
+  const [wide, tall] = grid.length ? [6, TALLEST] : [7, 40];
+  return { x: x + wide / 2, y: depth * LEVEL, wide, tall };
+}
+
+/** All moved down so that arcs and numbers have room above. */
+function lowered(placed, given) {
+  const all = [given, ...placed];
+  const top = Math.min(...all.map((box) => box.y - box.tall / 2));
+  for (const box of all) box.y += ABOVE - top;
+  return { boxes: placed, given, height: Math.max(...all.map((box) => box.y + box.tall / 2)) + 12 };
 }
 
 /** Width by channels, height by size. */
@@ -185,7 +200,10 @@ function edges(placed) {
   const found = [];
   for (const box of placed) {
     for (const source of box.sources) {
-      if (source < 0) continue;
+      if (source < 0) {
+        if (box.id === 0) found.push({ from: -1, to: 0, kind: "next" });
+        continue;
+      }
       const from = placed[source];
       const between = placed.slice(source + 1, box.id);
       const valley = between.length > 1 && from.depth === box.depth && between.every((b) => b.depth > box.depth || b.id >= box.id - 1);

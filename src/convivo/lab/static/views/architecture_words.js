@@ -1,7 +1,7 @@
 // The architecture in words and numbers: bytes, sums, tables, and the table as CSV.
 
 import { h } from "../core/dom.js";
-import { KINDS } from "./architecture_graph.js";
+import { fieldPicture, KINDS } from "./architecture_graph.js";
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export const MEANING = {
@@ -62,7 +62,8 @@ export function comparison(run) {
 const axes = (values) => values.join(" × ");
 
 /** One box: what it is, its sums, what it sees, what it holds. */
-export function boxFacts(box, nodes, rows, batch) {
+export function boxFacts(box, { nodes, rows, question }, batch) {
+  const { size } = question;
   const inside = box.ids.map((id) => nodes[id]);
   const main = box.many ? inside[inside.length - 1] : box.main;
   const facts = [["shape", axes(box.shape)]];
@@ -72,7 +73,8 @@ export function boxFacts(box, nodes, rows, batch) {
     facts.push(["receptive field", `${axes(main.field.size)} samples`], ["jump", axes(main.field.jump)], ["starts at", axes(main.field.start).replace(/-/g, "−")]);
   } else if (main.whole) facts.push(["receptive field", "the whole input"]);
   const table = h("table", { class: "facts" }, h("tbody", {}, ...facts.map(([name, value]) => row(name, value))));
-  return [table, ...keptFacts(box, inside, batch), ...peakFacts(box, inside, rows)];
+  const seen = main.field ? [h("div", { class: "seen-of-input" }, fieldPicture(main.field, size, box.shape), h("p", { class: "muted", text: "What the middle sample sees of the input, to scale; dashed, what its neighbour sees." }))] : [];
+  return [table, ...seen, ...keptFacts(box, inside, batch), ...peakFacts(box, inside, rows)];
 }
 
 function sums(inside, field, total) {
