@@ -102,12 +102,13 @@ function gridlines(end, y, width) {
 }
 
 function sizeNames(points, x, height) {
+  const doubling = ({ at: size }) => (size & (size - 1)) === 0 || size === points[0].at;
+  const few = points.filter(doubling).length < 4;
   let free = -Infinity;
   return points.flatMap(({ at: size }) => {
     const place = x(size);
-    const wide = String(size).length * 6.5 + 8;
-    const round = (size & (size - 1)) === 0 || size === points[0].at;
-    if (!round || place - wide / 2 < free) return [];
+    const wide = String(size).length * 6.5 + (few ? 24 : 8);
+    if (!(few || doubling({ at: size })) || place - wide / 2 < free) return [];
     free = place + wide / 2;
     const last = size === points[points.length - 1].at;
     return [text(place, height - 6, String(size), { class: "axis-name", "text-anchor": last ? "end" : "middle" })];

@@ -60,7 +60,7 @@ export function drawGraph(plan, on) {
     channels(box, room(box))));
   const { given } = plan;
   const input = svg("g", { class: "given" }, svg("rect", { x: given.x - given.wide / 2, y: given.y - given.tall / 2, width: given.wide, height: given.tall, rx: 2 }),
-    text(given.x, given.y - given.tall / 2 - 4, "input", { "text-anchor": "middle" }));
+    text(given.x, given.y - given.tall / 2 - 16, "input", { "text-anchor": "middle" }));
   const crowded = plan.edges.length > 3 * boxes.length ? " crowded" : "";
   const picture = svg("svg", { class: `network${crowded}`, width: plan.width, height: plan.height, viewBox: `0 0 ${plan.width} ${plan.height}`, role: "img", "aria-label": `${boxes.length} boxes from input to output` },
     ...levels, ...frames(boxes), ...lines, input, ...drawn);
@@ -110,7 +110,7 @@ export function drawBars(plan, rows, words, on) {
   const picture = svg("svg", { class: "bars", width: plan.width + 60, height: BARS + 30, viewBox: `0 0 ${plan.width + 60} ${BARS + 30}`, role: "img", "aria-label": `bytes of each layer at the peak, the largest ${words(largest)}` },
     svg("line", { class: "axis", x1: 0, x2: plan.width + 60, y1: BARS + 12.5, y2: BARS + 12.5 }),
     text(2, 9, words(largest), { class: "axis-name" }), ...bars,
-    svg("g", { class: "bar rest" }, ...stack(rest, end, 26), text(plan.width + 58, BARS + 25, "all layers", { class: "axis-name", "text-anchor": "end" })));
+    svg("g", { class: "bar rest" }, ...stack(rest, end, 26), text(plan.width + 52, BARS + 25, "all layers", { class: "axis-name", "text-anchor": "end" })));
   listen(picture, on);
   return picture;
 }

@@ -57,9 +57,9 @@ function collapsed(groups, depth) {
 }
 
 /** Groups, few enough to be drawn side by side; `detail` "layers" leaves all of them. */
-export function grouped(nodes, detail = "auto") {
+export function grouped(nodes, detail = "auto", fitting = MOST_BOXES) {
   const fine = fused(nodes);
-  const most = detail === "layers" ? Infinity : detail === "blocks" ? 24 : MOST_BOXES;
+  const most = detail === "layers" ? Infinity : detail === "blocks" ? 24 : Math.min(MOST_BOXES, fitting);
   const deepest = Math.max(0, ...nodes.map((node) => node.scopes.length - 1));
   let found = fine;
   for (let depth = deepest; depth >= 1 && found.length > most; depth -= 1) found = collapsed(fine, depth);
@@ -74,8 +74,8 @@ function mainOf(group) {
 }
 
 /** @returns {Box[]} */
-export function boxes(nodes, detail) {
-  const groups = grouped(nodes, detail);
+export function boxes(nodes, detail, fitting) {
+  const groups = grouped(nodes, detail, fitting);
   const home = new Map(groups.flatMap((group, i) => group.map((node) => [node.id, i])));
   return groups.map((group, id) => {
     const main = mainOf(group);
@@ -137,7 +137,7 @@ function depths(list, size) {
  * @returns {{boxes: any[], edges: any[], width: number, height: number, levels: any[]}}
  */
 export function layout(nodes, size, width, detail) {
-  const list = boxes(nodes, detail);
+  const list = boxes(nodes, detail, Math.floor((width - MARGIN) / (LEAST_WIDE + GAP.least)));
   const levels = depths(list, size);
   const lowest = Math.min(0, ...levels);
   const largest = Math.max(...size);
@@ -185,12 +185,18 @@ function sized(box, largest) {
   return [Math.round(3 + 2.2 * Math.log2(1 + channels)), tall];
 }
 
+/** 56×56 as 56². */
+function gridName(grid) {
+  const alike = grid.length > 1 && grid.every((n) => n === grid[0]);
+  return alike ? `${grid[0]}${{ 2: "²", 3: "³" }[grid.length]}` : grid.join("×");
+}
+
 /** One label a level: the grid that is met there first. */
 function levelNames(placed, size) {
   const names = new Map();
   for (const box of placed) {
     const grid = box.shape.slice(1);
-    if (grid.length === size.length && !names.has(box.depth)) names.set(box.depth, { y: box.y, text: grid.join("×") });
+    if (grid.length === size.length && !names.has(box.depth)) names.set(box.depth, { y: box.y, text: gridName(grid) });
   }
   return [...names.values()];
 }
