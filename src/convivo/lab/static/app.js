@@ -46,10 +46,17 @@ const VIEWS = [bench, architecture];
 
 const $ = (id) => document.getElementById(id);
 const LINK_MS = 200;
-const named = (pattern) => ({ initial: "", parse: (t) => (pattern.test(t) ? t : undefined), format: String });
+const named = (pattern) => ({
+  initial: "",
+  parse: (t) => (pattern.test(t) ? t : undefined),
+  format: String,
+});
 const SHELL = {
   v: choice(["1"], "1"),
-  view: choice(VIEWS.map((v) => v.name), VIEWS[0].name),
+  view: choice(
+    VIEWS.map((v) => v.name),
+    VIEWS[0].name,
+  ),
   d: named(/^(sample:[a-z]{1,20}|id:[0-9a-f]{24})$/),
   st: integer(0, 1e8, 0),
 };
@@ -62,7 +69,11 @@ let said = "";
 let source = "";
 
 const lab = {
-  stage: $("stage"), inspector: $("inspector"), state: {}, card: null, api,
+  stage: $("stage"),
+  inspector: $("inspector"),
+  state: {},
+  card: null,
+  api,
   set(patch) {
     lab.state = { ...lab.state, ...patch };
     lab.redraw();
@@ -93,19 +104,23 @@ const steps = transport($("transport"), {
 function draw() {
   frame = 0;
   if (!mounted) return;
-  const most = Math.max(0, mounted.steps() - 1);
-  if (lab.card && lab.state.step > most) lab.state = { ...lab.state, step: most };
   mounted.draw();
+  const count = mounted.steps(); // 0 while data is on its way: the step of a link waits for it
+  if (count > 0 && lab.state.step >= count) return lab.set({ step: count - 1 });
   steps.show();
   const text = mounted.say();
-  if (text && text !== said) lab.live(said = text);
+  if (text && text !== said) lab.live((said = text));
   clearTimeout(linking);
   linking = setTimeout(link, LINK_MS);
+  return undefined;
 }
 
 /** The address of what is shown; nothing of whose data it is. */
 function link() {
-  const shell = encode({ v: "1", view: view.name, d: source, st: lab.state.step }, { ...SHELL, v: named(/./), view: named(/./) });
+  const shell = encode(
+    { v: "1", view: view.name, d: source, st: lab.state.step },
+    { ...SHELL, v: named(/./), view: named(/./) },
+  );
   const own = encode(lab.state, view.schema).slice(1);
   history.replaceState(null, "", own ? `${shell}&${own}` : shell);
 }
@@ -133,7 +148,8 @@ async function opened(promised, patch = true) {
   const card = await promised;
   lab.card = card;
   source = card.sample ? `sample:${card.sample}` : `id:${card.id}`;
-  $("what").textContent = `${card.name} · ${card.shape.slice(1).join(" × ")}${card.shape[0] > 1 ? ` · ${card.shape[0]} channels` : ""} · ${card.dtype}`;
+  $("what").textContent =
+    `${card.name} · ${card.shape.slice(1).join(" × ")}${card.shape[0] > 1 ? ` · ${card.shape[0]} channels` : ""} · ${card.dtype}`;
   if (patch && mounted) lab.set(mounted.opened?.(card) ?? {});
   return card;
 }
@@ -142,7 +158,12 @@ async function begin() {
   const shell = decode(location.hash, SHELL);
   const first = VIEWS.find((v) => v.name === shell.view);
   const [kind, name] = shell.d.split(":");
-  const wanted = kind === "sample" ? api.ask("open", { sample: name }) : kind === "id" ? api.get(`arrays/${name}`) : null;
+  const wanted =
+    kind === "sample"
+      ? api.ask("open", { sample: name })
+      : kind === "id"
+        ? api.get(`arrays/${name}`)
+        : null;
   const linked = location.hash.length > 1;
   try {
     if (wanted) await opened(wanted, false);
@@ -162,14 +183,31 @@ const turn = themes(() => lab.redraw());
 const school = lessons(lab);
 
 function furnish() {
-  const rail = VIEWS.map((v) => h("button", { type: "button", "data-view": v.name, title: `${v.title} (${v.key})`, onclick: () => change(v) },
-    h("b", { "aria-hidden": "true", text: v.key }), v.title));
+  const rail = VIEWS.map((v) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "data-view": v.name,
+        title: `${v.title} (${v.key})`,
+        onclick: () => change(v),
+      },
+      h("b", { "aria-hidden": "true", text: v.key }),
+      v.title,
+    ),
+  );
   fill($("rail"), h("div", { class: "mark" }, "convivo", h("span", { text: "lab" })), ...rail);
   const button = (text, title, onclick) => h("button", { type: "button", text, title, onclick });
-  fill($("top"), h("h1", { id: "title" }), button("Data…", "Open data (d)", dataPicker.open),
-    h("span", { id: "what", class: "what" }), button("Lessons", "Guess, then reveal (l)", school.open),
-    button("Copy link", "The address of this picture", copyLink), button("Theme", "Light or dark (t)", turn),
-    button("Keys", "All keys (?)", () => keysDialog.showModal()));
+  fill(
+    $("top"),
+    h("h1", { id: "title" }),
+    button("Data…", "Open data (d)", dataPicker.open),
+    h("span", { id: "what", class: "what" }),
+    button("Lessons", "Guess, then reveal (l)", school.open),
+    button("Copy link", "The address of this picture", copyLink),
+    button("Theme", "Light or dark (t)", turn),
+    button("Keys", "All keys (?)", () => keysDialog.showModal()),
+  );
 }
 
 function change(next) {
@@ -182,19 +220,33 @@ async function copyLink() {
   link();
   await navigator.clipboard?.writeText(location.href).catch(() => {});
   lab.live("link copied");
-  lab.note(source.startsWith("id:") ? "link copied; it works while this lab runs and holds your file" : "link copied");
+  lab.note(
+    source.startsWith("id:")
+      ? "link copied; it works while this lab runs and holds your file"
+      : "link copied",
+  );
 }
 
 const ACTIONS = {
-  " ": () => steps.toggle(), ",": () => steps.by(-1), ".": () => steps.by(1),
-  Home: () => lab.set({ step: 0 }), End: () => lab.set({ step: Math.max(0, (mounted?.steps() ?? 1) - 1) }),
-  d: () => dataPicker.open(), l: () => school.open(), t: () => turn(), "?": () => keysDialog.showModal(),
+  " ": () => steps.toggle(),
+  ",": () => steps.by(-1),
+  ".": () => steps.by(1),
+  Home: () => lab.set({ step: 0 }),
+  End: () => lab.set({ step: Math.max(0, (mounted?.steps() ?? 1) - 1) }),
+  d: () => dataPicker.open(),
+  l: () => school.open(),
+  t: () => turn(),
+  "?": () => keysDialog.showModal(),
 };
 
 document.addEventListener("keydown", (event) => {
   if (taken(event)) return;
   const wanted = VIEWS.find((v) => v.key === event.key);
-  const action = wanted ? () => change(wanted) : mounted?.key?.(event) ? () => {} : ACTIONS[event.key];
+  const action = wanted
+    ? () => change(wanted)
+    : mounted?.key?.(event)
+      ? () => {}
+      : ACTIONS[event.key];
   if (!action) return;
   event.preventDefault();
   action();

@@ -4,8 +4,16 @@ import { h } from "./core/dom.js";
 
 /** The cards as a dialog. */
 export function lessons(_lab) {
-  const dialog = h("dialog", { "aria-labelledby": "lessons-title" },
-    h("form", { method: "dialog", class: "head" }, h("h2", { id: "lessons-title", text: "Lessons" }), h("button", { text: "Close" })));
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "lessons-title" },
+    h(
+      "form",
+      { method: "dialog", class: "head" },
+      h("h2", { id: "lessons-title", text: "Lessons" }),
+      h("button", { text: "Close" }),
+    ),
+  );
   document.body.append(dialog);
   return { open: () => dialog.showModal() };
 }

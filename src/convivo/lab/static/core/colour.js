@@ -7,7 +7,11 @@ const decoded = new Map();
 
 /** A table of 256 colours as bytes. */
 export function table(text) {
-  if (!decoded.has(text)) decoded.set(text, Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+  if (!decoded.has(text))
+    decoded.set(
+      text,
+      Uint8Array.from(atob(text), (c) => c.charCodeAt(0)),
+    );
   return decoded.get(text);
 }
 
@@ -28,7 +32,13 @@ export function extent(values) {
 
 /** Signed: as far down as up. @returns {Scale} */
 export function signedScale(...arrays) {
-  const most = Math.max(...arrays.map((a) => { const [l, u] = extent(a); return Math.max(-l, u); }), 1e-30);
+  const most = Math.max(
+    ...arrays.map((a) => {
+      const [l, u] = extent(a);
+      return Math.max(-l, u);
+    }),
+    1e-30,
+  );
   return { kind: "signed", low: -most, high: most };
 }
 

@@ -58,7 +58,12 @@ export function select(options, value, onpick, props = {}) {
 /** A whole number within bounds; what is typed outside is clamped. */
 export function whole(value, low, high, onpick, props = {}) {
   const node = h("input", {
-    type: "number", min: low, max: high, step: 1, value, ...props,
+    type: "number",
+    min: low,
+    max: high,
+    step: 1,
+    value,
+    ...props,
     onchange: () => {
       const wanted = Math.round(Number(node.value));
       const kept = Math.min(high, Math.max(low, Number.isFinite(wanted) ? wanted : value));
@@ -74,3 +79,19 @@ export function tick(label, checked, onpick, title = "") {
   const box = h("input", { type: "checkbox", checked, onchange: () => onpick(box.checked) });
   return h("label", { class: "field tick", title }, box, h("span", { text: label }));
 }
+
+/** As `fill`, where the control that has the focus keeps it: the one of the same name gets it. */
+export function refill(element, ...children) {
+  const active = element.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  fill(element, ...children);
+  if (active === null) return;
+  const again = [...element.querySelectorAll("button, input, select, summary")].find(
+    (c) => nameOf(c) === active,
+  );
+  again?.focus({ preventScroll: true });
+}
+
+const nameOf = (control) =>
+  control.getAttribute("aria-label") ??
+  control.closest("label")?.firstElementChild?.textContent ??
+  control.textContent;

@@ -6,7 +6,6 @@ import { h } from "./dom.js";
 import { brief } from "./numbers.js";
 import { theme, token } from "./theme.js";
 
-const LETTER = 6.7; // px of a monospaced letter at 11 px
 const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
 
 /**
@@ -23,12 +22,14 @@ const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
  * @property {boolean} [numbers]          false: no numbers in cells
  *
  * @typedef {object} Mark
- * @property {"box"|"dot"|"arrow"|"ring"|"fill"} kind
+ * @property {"box"|"dot"|"arrow"|"ring"|"fill"|"stems"} kind
  * @property {number} row
  * @property {number} col
  * @property {number} [rows]
  * @property {number} [cols]
  * @property {number[]} [to]              of an arrow
+ * @property {number[]} [values]          of stems, `every` so many cells
+ * @property {number} [every]
  * @property {string} colour              a CSS variable, such as --input
  * @property {number} [width]
  * @property {boolean} [dashed]
@@ -43,13 +44,27 @@ export class Grid {
   constructor(label, on = {}) {
     this.base = document.createElement("canvas");
     this.over = document.createElement("canvas");
-    this.element = h("div", { class: "grid", tabindex: 0, role: "application", "aria-label": label, "aria-roledescription": "grid of values" }, this.base, this.over);
+    this.element = h(
+      "div",
+      {
+        class: "grid",
+        tabindex: 0,
+        role: "application",
+        "aria-label": label,
+        "aria-roledescription": "grid of values",
+      },
+      this.base,
+      this.over,
+    );
     this.key = "";
     this.picture = null;
     this.pending = null;
     this.element.addEventListener("pointermove", (e) => on.hover?.(this.cellAt(e)));
     this.element.addEventListener("pointerleave", () => on.hover?.(null));
-    this.element.addEventListener("click", (e) => { const cell = this.cellAt(e); if (cell) on.pin?.(cell); });
+    this.element.addEventListener("click", (e) => {
+      const cell = this.cellAt(e);
+      if (cell) on.pin?.(cell);
+    });
   }
 
   /** The cell under the pointer, [row, col], or null. */
@@ -65,8 +80,25 @@ export class Grid {
   /** Draw a picture and its marks; what has not changed stays. @param {Picture} picture @param {Mark[]} marks */
   draw(picture, marks = []) {
     const { scale } = picture;
-    const key = [picture.rows, picture.cols, picture.cell, picture.inner, picture.read, picture.plot, picture.numbers, scale.kind, scale.low, scale.high, theme(), devicePixelRatio].join();
-    const same = this.picture && key === this.key && this.picture.values === picture.values && this.picture.empty === picture.empty;
+    const key = [
+      picture.rows,
+      picture.cols,
+      picture.cell,
+      picture.inner,
+      picture.read,
+      picture.plot,
+      picture.numbers,
+      scale.kind,
+      scale.low,
+      scale.high,
+      theme(),
+      devicePixelRatio,
+    ].join();
+    const same =
+      this.picture &&
+      key === this.key &&
+      this.picture.values === picture.values &&
+      this.picture.empty === picture.empty;
     this.picture = picture;
     this.key = key;
     if (!same) this.drawBase();
@@ -78,7 +110,10 @@ export class Grid {
     const ratio = Math.min(devicePixelRatio || 1, WIDEST / Math.max(1, cols * cell, rows * cell));
     const width = Math.max(1, Math.round(cols * cell));
     const height = Math.max(1, Math.round(plot + rows * cell));
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
       canvas.style.width = `${width}px`;
@@ -105,7 +140,15 @@ export class Grid {
     const image = new ImageData(cols, rows);
     for (let i = 0; i < rows * cols; i += 1) {
       const at = 3 * place(scale, values[i]);
-      image.data.set([colours[at], colours[at + 1], colours[at + 2], empty?.[i] || Number.isNaN(values[i]) ? 0 : 255], 4 * i);
+      image.data.set(
+        [
+          colours[at],
+          colours[at + 1],
+          colours[at + 2],
+          empty?.[i] || Number.isNaN(values[i]) ? 0 : 255,
+        ],
+        4 * i,
+      );
     }
     const small = new OffscreenCanvas(cols, rows);
     small.getContext("2d").putImageData(image, 0, 0);
@@ -116,25 +159,30 @@ export class Grid {
   drawCells(pen) {
     const { rows, cols, values, scale, cell, empty, plot = 0, numbers = true } = this.picture;
     const gap = cell >= 12 ? 1 : 0;
-    const room = Math.floor((cell - 4) / LETTER);
+    const letter = Math.min(13, Math.max(9, cell / 3)) * 0.605;
+    const room = Math.floor((cell - 1.5) / letter);
     const size = Math.min(13, Math.max(9, cell / 3));
     pen.font = `${size}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    for (let r = 0; r < rows; r += 1) for (let c = 0; c < cols; c += 1) {
-      const i = r * cols + c;
-      const [x, y] = [c * cell, plot + r * cell];
-      if (empty?.[i] || Number.isNaN(values[i])) { this.nothing(pen, x, y, Number.isNaN(values[i])); continue; }
-      const colour = colourOf(scale, values[i]);
-      pen.fillStyle = `rgb(${colour.join(" ")})`;
-      pen.fillRect(x, y, cell - gap, cell - gap);
-      pen.fillStyle = inkOn(colour);
-      if (numbers && room * LETTER >= 13) {
-        pen.fillText(brief(values[i], Math.floor((cell - 4) / (size * 0.61))), x + (cell - gap) / 2, y + (cell - gap) / 2 + 0.5);
-      } else if (values[i] < 0 && cell >= 8) {
-        this.notch(pen, x, y, cell);
+    for (let r = 0; r < rows; r += 1)
+      for (let c = 0; c < cols; c += 1) {
+        const i = r * cols + c;
+        const [x, y] = [c * cell, plot + r * cell];
+        if (empty?.[i] || Number.isNaN(values[i])) {
+          this.nothing(pen, x, y, Number.isNaN(values[i]));
+          continue;
+        }
+        const colour = colourOf(scale, values[i]);
+        pen.fillStyle = `rgb(${colour.join(" ")})`;
+        pen.fillRect(x, y, cell - gap, cell - gap);
+        pen.fillStyle = inkOn(colour);
+        if (numbers && room > 1) {
+          pen.fillText(brief(values[i], room), x + (cell - gap) / 2, y + (cell - gap) / 2 + 0.5);
+        } else if (values[i] < 0 && cell >= 8) {
+          this.notch(pen, x, y, cell);
+        }
       }
-    }
   }
 
   /** A cell without a value: hatched where it is no number, plain where it is still to come. */
@@ -160,14 +208,26 @@ export class Grid {
     const [width, height] = [cols * cell, rows * cell];
     if (inner) {
       const [t, l, n, m] = inner.map((v) => v * cell);
-      for (const [x, y, w, e] of [[0, 0, width, t], [0, t + n, width, height - t - n], [0, t, l, n], [l + m, t, width - l - m, n]]) {
-        if (w > 0 && e > 0) this.stripes(pen, x, plot + y, w, e, Math.max(4, Math.min(7, cell / 3)));
+      for (const [x, y, w, e] of [
+        [0, 0, width, t],
+        [0, t + n, width, height - t - n],
+        [0, t, l, n],
+        [l + m, t, width - l - m, n],
+      ]) {
+        if (w > 0 && e > 0)
+          this.stripes(pen, x, plot + y, w, e, Math.max(4, Math.min(7, cell / 3)));
       }
     }
     if (read) {
       const [n, m] = read.map((v) => v * cell);
-      for (const [x, y, w, e] of [[m, 0, width - m, height], [0, n, m, height - n]]) {
-        if (w > 0 && e > 0) { this.stripes(pen, x, plot + y, w, e, 5); this.stripes(pen, x, plot + y, w, e, -5); }
+      for (const [x, y, w, e] of [
+        [m, 0, width - m, height],
+        [0, n, m, height - n],
+      ]) {
+        if (w > 0 && e > 0) {
+          this.stripes(pen, x, plot + y, w, e, 5);
+          this.stripes(pen, x, plot + y, w, e, -5);
+        }
       }
     }
   }
@@ -207,7 +267,10 @@ export class Grid {
     pen.beginPath();
     let down = false;
     for (let c = 0; c < cols; c += 1) {
-      if (empty?.[c] || Number.isNaN(values[c])) { down = false; continue; }
+      if (empty?.[c] || Number.isNaN(values[c])) {
+        down = false;
+        continue;
+      }
       pen[down ? "lineTo" : "moveTo"]((c + 0.5) * cell, y(values[c]));
       down = true;
     }
@@ -227,7 +290,23 @@ export class Grid {
     for (const mark of marks) this.mark(pen, mark);
   }
 
-  mark(pen, { kind, row, col, rows = 1, cols = 1, colour, width = 2, dashed, opacity = 1, to }) {
+  mark(
+    pen,
+    {
+      kind,
+      row,
+      col,
+      rows = 1,
+      cols = 1,
+      colour,
+      width = 2,
+      dashed,
+      opacity = 1,
+      to,
+      values,
+      every,
+    },
+  ) {
     const { cell, plot = 0 } = this.picture;
     const [x, y] = [col * cell, plot ? 0 : row * cell];
     const [w, e] = [Math.max(2, cols * cell), plot ? plot + cell : Math.max(2, rows * cell)];
@@ -236,8 +315,10 @@ export class Grid {
     pen.lineWidth = width;
     pen.setLineDash(dashed ? [4, 3] : []);
     if (kind === "fill") pen.fillRect(x, y, w, e);
+    if (kind === "stems") this.stems(pen, x, values, every);
     if (kind === "box") {
-      if (cell >= 12) { // a hair of paper, so that the outline is seen on any colour
+      if (cell >= 12) {
+        // a hair of paper, so that the outline is seen on any colour
         pen.strokeStyle = token("--panel");
         pen.lineWidth = width + 2;
         pen.strokeRect(x - 0.5, y - 0.5, w, e);
@@ -249,11 +330,39 @@ export class Grid {
     const [mx, my] = [x + (cols * cell) / 2, plot ? plot + cell / 2 : y + (rows * cell) / 2];
     if (kind === "dot" || kind === "ring") {
       pen.beginPath();
-      pen.arc(mx - 0.5, my - 0.5, kind === "ring" ? Math.max(3, cell / 2 - 2) : Math.min(5, Math.max(2, cell / 7)), 0, 7);
+      pen.arc(
+        mx - 0.5,
+        my - 0.5,
+        kind === "ring" ? Math.max(3, cell / 2 - 2) : Math.min(5, Math.max(2, cell / 7)),
+        0,
+        7,
+      );
       pen[kind === "ring" ? "stroke" : "fill"]();
     }
-    if (kind === "arrow") this.arrow(pen, [mx, my], [(to[1] + 0.5) * cell, plot ? plot + cell / 2 : (to[0] + 0.5) * cell]);
+    if (kind === "arrow")
+      this.arrow(
+        pen,
+        [mx, my],
+        [(to[1] + 0.5) * cell, plot ? plot + cell / 2 : (to[0] + 0.5) * cell],
+      );
     pen.globalAlpha = 1;
+  }
+
+  /** A kernel's weights as stems on a curve, from its middle line. */
+  stems(pen, x, values, every) {
+    const { cell, plot } = this.picture;
+    const most = Math.max(...values.map(Math.abs)) || 1;
+    values.forEach((v, i) => {
+      const at = x + (i * every + 0.5) * cell;
+      const end = plot / 2 - (v / most) * (plot / 2 - 8);
+      pen.beginPath();
+      pen.moveTo(at, plot / 2);
+      pen.lineTo(at, end);
+      pen.stroke();
+      pen.beginPath();
+      pen.arc(at, end, 3.5, 0, 7);
+      pen.fill();
+    });
   }
 
   /** From a padded cell to the sample it repeats, bent a little so that it does not hide cells. */

@@ -3,19 +3,40 @@
 import { h } from "./dom.js";
 
 export const KEYS = [
-  ["1 … 6", "views"], ["hover", "preview"], ["click, Enter", "pin a cell"], ["Esc", "unpin"],
-  ["arrows", "move the pin"], ["Shift + arrows", "move it by the stride"], ["Space", "play, pause"],
-  [", and .", "one step back, on"], ["Home, End", "first, last step"], ["PgUp, PgDn", "slice of a volume"],
-  ["+ and −", "zoom: a smaller, a larger region"], ["f", "flip the kernel"], ["d", "data"],
-  ["l", "lessons"], ["t", "light, dark"], ["?", "this list"],
+  ["1 … 6", "views"],
+  ["hover", "preview"],
+  ["click, Enter", "pin a cell"],
+  ["Esc", "unpin"],
+  ["arrows", "move the pin"],
+  ["Shift + arrows", "move it by the stride"],
+  ["Space", "play, pause"],
+  [", and .", "one step back, on"],
+  ["Home, End", "first, last step"],
+  ["PgUp, PgDn", "slice of a volume"],
+  ["+ and −", "zoom: a smaller, a larger region"],
+  ["f", "flip the kernel"],
+  ["d", "data"],
+  ["l", "lessons"],
+  ["t", "light, dark"],
+  ["?", "this list"],
 ];
 
 /** The list as a dialog. */
 export function keyList() {
-  const rows = KEYS.map(([key, does]) => h("tr", {}, h("th", { scope: "row" }, h("kbd", { text: key })), h("td", { text: does })));
-  const dialog = h("dialog", { "aria-labelledby": "keys-title" },
-    h("form", { method: "dialog", class: "head" }, h("h2", { id: "keys-title", text: "Keys" }), h("button", { text: "Close" })),
-    h("table", { class: "keys" }, h("tbody", {}, ...rows)));
+  const rows = KEYS.map(([key, does]) =>
+    h("tr", {}, h("th", { scope: "row" }, h("kbd", { text: key })), h("td", { text: does })),
+  );
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "keys-title" },
+    h(
+      "form",
+      { method: "dialog", class: "head" },
+      h("h2", { id: "keys-title", text: "Keys" }),
+      h("button", { text: "Close" }),
+    ),
+    h("table", { class: "keys" }, h("tbody", {}, ...rows)),
+  );
   document.body.append(dialog);
   return dialog;
 }

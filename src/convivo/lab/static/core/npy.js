@@ -1,8 +1,14 @@
 // The .npy format, as far as the lab sends it: C order, little endian.
 
 const KINDS = {
-  "<f4": Float32Array, "<f8": Float64Array, "|u1": Uint8Array, "|i1": Int8Array,
-  "<i4": Int32Array, "<i8": BigInt64Array, "<i2": Int16Array, "<u2": Uint16Array,
+  "<f4": Float32Array,
+  "<f8": Float64Array,
+  "|u1": Uint8Array,
+  "|i1": Int8Array,
+  "<i4": Int32Array,
+  "<i8": BigInt64Array,
+  "<i2": Int16Array,
+  "<u2": Uint16Array,
 };
 
 /**
@@ -21,8 +27,18 @@ export function parseNpy(buffer) {
   const kind = KINDS[/'descr':\s*'([^']+)'/.exec(header)?.[1] ?? ""];
   if (!kind || /'fortran_order':\s*True/.test(header)) throw new Error("an .npy of another kind");
   const shape = (/'shape':\s*\(([^)]*)\)/.exec(header)?.[1] ?? "")
-    .split(",").map((part) => part.trim()).filter(Boolean).map(Number);
-  return { data: new kind(buffer, start + length, shape.reduce((a, b) => a * b, 1)), shape };
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean)
+    .map(Number);
+  return {
+    data: new kind(
+      buffer,
+      start + length,
+      shape.reduce((a, b) => a * b, 1),
+    ),
+    shape,
+  };
 }
 
 /** float32 values as .npy bytes. */

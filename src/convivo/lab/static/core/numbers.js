@@ -8,7 +8,8 @@ const signed = (text) => text.replaceAll("-", MINUS);
 
 /** Four significant digits; whole numbers whole. */
 export function short(value, digits = 4) {
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : signed(String(value)).replace("Infinity", "∞");
+  if (!Number.isFinite(value))
+    return Number.isNaN(value) ? "NaN" : signed(String(value)).replace("Infinity", "∞");
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return signed(String(value));
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-4) return signed(value.toExponential(digits - 1));
@@ -16,10 +17,21 @@ export function short(value, digits = 4) {
   return signed(text.includes("e") ? String(Number(text)) : text);
 }
 
+/** Four significant digits without the zeros that end them: for what a person typed. */
+export function trimmed(value) {
+  const text = short(value);
+  return text.includes(".") && !text.includes("e")
+    ? text.replace(/0+$/, "").replace(/\.$/, "")
+    : text;
+}
+
 /** As much of a number as a cell of `room` letters holds. */
 export function brief(value, room = 4) {
   for (const digits of [4, 3, 2, 1]) {
-    const text = short(value, digits).replace(/^(−?)0\./, "$1.").replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+    const text = short(value, digits)
+      .replace(/^(−?)0\./, "$1.")
+      .replace(/(\.\d*?)0+$/, "$1")
+      .replace(/\.$/, "");
     if (text.length <= room) return text;
   }
   return "";

@@ -20,7 +20,13 @@ export class Panel {
     this.sheets = h("div", { class: "sheets" });
     this.grids = [];
     this.legend = h("div", { class: "scale" });
-    this.element = h("figure", { class: `panel role-${role}` }, h("figcaption", {}, this.caption, this.detail), this.sheets, this.legend);
+    this.element = h(
+      "figure",
+      { class: `panel role-${role}` },
+      h("figcaption", {}, this.caption, this.detail),
+      this.sheets,
+      this.legend,
+    );
     this.drawn = "";
   }
 
@@ -43,10 +49,17 @@ export class Panel {
 
   furnish(count) {
     this.labels = Array.from({ length: count }, () => h("span", { class: "sheet-name" }));
-    this.grids = this.labels.map((_, i) => new Grid(`${this.title}${count > 1 ? `, sheet ${i + 1}` : ""}`, {
-      hover: (cell) => this.on.hover?.(cell, i), pin: (cell) => this.on.pin?.(cell, i),
-    }));
-    fill(this.sheets, ...this.grids.map((grid, i) => h("div", { class: "sheet" }, this.labels[i], grid.element)));
+    this.grids = this.labels.map(
+      (_, i) =>
+        new Grid(`${this.title}${count > 1 ? `, sheet ${i + 1}` : ""}`, {
+          hover: (cell) => this.on.hover?.(cell, i),
+          pin: (cell) => this.on.pin?.(cell, i),
+        }),
+    );
+    fill(
+      this.sheets,
+      ...this.grids.map((grid, i) => h("div", { class: "sheet" }, this.labels[i], grid.element)),
+    );
   }
 
   /** The colours with the numbers they stand for. */
@@ -57,13 +70,24 @@ export class Panel {
     const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
     const image = new ImageData(256, 1);
     const colours = tableOf(scale);
-    for (let i = 0; i < 256; i += 1) image.data.set([colours[3 * i], colours[3 * i + 1], colours[3 * i + 2], 255], 4 * i);
+    for (let i = 0; i < 256; i += 1)
+      image.data.set([colours[3 * i], colours[3 * i + 1], colours[3 * i + 2], 255], 4 * i);
     bar.getContext("2d").putImageData(image, 0, 0);
     const zero = scale.kind === "signed" ? h("span", { text: "0" }) : null;
-    fill(this.legend, h("span", { text: short(scale.low) }), bar, zero, zero ? bar.cloneNode() : null, h("span", { text: short(scale.high) }));
+    fill(
+      this.legend,
+      h("span", { text: short(scale.low) }),
+      bar,
+      zero,
+      zero ? bar.cloneNode() : null,
+      h("span", { text: short(scale.high) }),
+    );
     if (zero) {
       const [left, right] = this.legend.querySelectorAll("canvas");
-      for (const [half, start] of [[left, 0], [right, 128]]) {
+      for (const [half, start] of [
+        [left, 0],
+        [right, 128],
+      ]) {
         half.width = 128;
         half.getContext("2d").putImageData(image, -start, 0);
       }

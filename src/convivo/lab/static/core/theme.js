@@ -4,10 +4,12 @@ const KEY = "convivo-lab-theme";
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 /** "light" or "dark". */
-export const theme = () => document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+export const theme = () =>
+  document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
 
 /** A CSS variable of the theme, such as --input. */
-export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const token = (name) =>
+  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 

@@ -2,13 +2,28 @@
 
 import { fill, h, select, svg } from "./dom.js";
 
-const SPEEDS = [["0.5", "0.5×"], ["1", "1×"], ["2", "2×"], ["4", "4×"], ["8", "8×"]];
+const SPEEDS = [
+  ["0.5", "0.5×"],
+  ["1", "1×"],
+  ["2", "2×"],
+  ["4", "4×"],
+  ["8", "8×"],
+];
 const STEP_MS = 500;
 const SHAPES = {
-  first: "M3 3h2v10H3zM13 3v10L6 8z", back: "M11 3v10L4 8z", play: "M4 2.5v11L13 8z",
-  pause: "M4 3h3v10H4zM9 3h3v10H9z", on: "M5 3v10l7-5z", last: "M11 3h2v10h-2zM3 3v10l7-5z",
+  first: "M3 3h2v10H3zM13 3v10L6 8z",
+  back: "M11 3v10L4 8z",
+  play: "M4 2.5v11L13 8z",
+  pause: "M4 3h3v10H4zM9 3h3v10H9z",
+  on: "M5 3v10l7-5z",
+  last: "M11 3h2v10h-2zM3 3v10l7-5z",
 };
-const icon = (name) => svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" }, svg("path", { d: SHAPES[name], fill: "currentColor" }));
+const icon = (name) =>
+  svg(
+    "svg",
+    { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" },
+    svg("path", { d: SHAPES[name], fill: "currentColor" }),
+  );
 
 /**
  * @param {HTMLElement} element
@@ -17,15 +32,35 @@ const icon = (name) => svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14,
 export function transport(element, host) {
   let speed = 1;
   let timer = 0;
-  const button = (name, label, onclick) => h("button", { type: "button", "aria-label": label, title: label, onclick }, icon(name));
+  const button = (name, label, onclick) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick }, icon(name));
   const play = button("play", "Play (Space)", () => toggle());
-  const slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "Step", oninput: () => host.go(Number(slider.value)) });
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    step: 1,
+    "aria-label": "Step",
+    oninput: () => host.go(Number(slider.value)),
+  });
   const count = h("output", { class: "count" });
-  const pace = select(SPEEDS, "1", (v) => { speed = Number(v); if (timer) restart(); }, { "aria-label": "Speed" });
+  const pace = select(
+    SPEEDS,
+    "1",
+    (v) => {
+      speed = Number(v);
+      if (timer) restart();
+    },
+    { "aria-label": "Speed" },
+  );
   const parts = [
-    button("first", "First step (Home)", () => host.go(0)), button("back", "One step back (,)", () => by(-1)),
-    play, button("on", "One step on (.)", () => by(1)), button("last", "Last step (End)", () => host.go(host.steps() - 1)),
-    slider, count, pace,
+    button("first", "First step (Home)", () => host.go(0)),
+    button("back", "One step back (,)", () => by(-1)),
+    play,
+    button("on", "One step on (.)", () => by(1)),
+    button("last", "Last step (End)", () => host.go(host.steps() - 1)),
+    slider,
+    count,
+    pace,
   ];
   fill(element, ...parts);
 
@@ -62,7 +97,9 @@ export function transport(element, host) {
   }
 
   return {
-    toggle, by, stop,
+    toggle,
+    by,
+    stop,
     /** Show where we are. */
     show() {
       const steps = host.steps();

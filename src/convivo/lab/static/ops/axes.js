@@ -63,7 +63,8 @@ export function windows(n, k, stride, dilation, lo, hi) {
 export function reads(n, k, stride, dilation, lo, out, mode) {
   const table = new Int32Array(out * k);
   for (let o = 0; o < out; o += 1) {
-    for (let t = 0; t < k; t += 1) table[o * k + t] = source(o * stride + t * dilation - lo, n, mode);
+    for (let t = 0; t < k; t += 1)
+      table[o * k + t] = source(o * stride + t * dilation - lo, n, mode);
   }
   return table;
 }

@@ -16,10 +16,18 @@ import { exactSum, flat, product, reads, source, unflat, windows } from "./axes.
 
 /** Sizes that follow: out, padded, reach, unread, each of three; `wrong` the axis that has none. */
 export function sizes(spec) {
-  const axes = spec.size.map((n, a) => windows(n, spec.kernel[a], spec.stride[a], spec.dilation[a], spec.lo[a], spec.hi[a]));
+  const axes = spec.size.map((n, a) =>
+    windows(n, spec.kernel[a], spec.stride[a], spec.dilation[a], spec.lo[a], spec.hi[a]),
+  );
   const each = (name) => axes.map((axis) => axis[name]);
   const wrong = axes.findIndex((axis) => axis.out < 1);
-  return { out: each("out"), padded: each("padded"), reach: each("reach"), unread: each("unread"), wrong };
+  return {
+    out: each("out"),
+    padded: each("padded"),
+    reach: each("reach"),
+    unread: each("unread"),
+    wrong,
+  };
 }
 
 /** The kernel as it meets the image: turned, where the operation is a true convolution. */
@@ -31,27 +39,34 @@ export function forward(x, w, bias, spec) {
   const [kd, kh, kw] = spec.kernel;
   const [, H, W] = spec.size;
   const used = taps(w, spec.flip);
-  const [rz, ry, rx] = spec.size.map((n, a) => reads(n, spec.kernel[a], spec.stride[a], spec.dilation[a], spec.lo[a], out[a], spec.mode));
+  const [rz, ry, rx] = spec.size.map((n, a) =>
+    reads(n, spec.kernel[a], spec.stride[a], spec.dilation[a], spec.lo[a], out[a], spec.mode),
+  );
   const result = new Float32Array(product(out));
   const b = Math.fround(bias);
   let at = 0;
-  for (let z = 0; z < out[0]; z += 1) for (let y = 0; y < out[1]; y += 1) for (let c = 0; c < out[2]; c += 1) {
-    let sum = 0;
-    let tap = 0;
-    for (let u = 0; u < kd; u += 1) {
-      const iz = rz[z * kd + u];
-      for (let v = 0; v < kh; v += 1) {
-        const iy = ry[y * kh + v];
-        if (iz < 0 || iy < 0) { tap += kw; continue; }
-        const row = (iz * H + iy) * W;
-        for (let t = 0; t < kw; t += 1, tap += 1) {
-          const ix = rx[c * kw + t];
-          if (ix >= 0) sum = Math.fround(sum + Math.fround(x[row + ix] * used[tap]));
+  for (let z = 0; z < out[0]; z += 1)
+    for (let y = 0; y < out[1]; y += 1)
+      for (let c = 0; c < out[2]; c += 1) {
+        let sum = 0;
+        let tap = 0;
+        for (let u = 0; u < kd; u += 1) {
+          const iz = rz[z * kd + u];
+          for (let v = 0; v < kh; v += 1) {
+            const iy = ry[y * kh + v];
+            if (iz < 0 || iy < 0) {
+              tap += kw;
+              continue;
+            }
+            const row = (iz * H + iy) * W;
+            for (let t = 0; t < kw; t += 1, tap += 1) {
+              const ix = rx[c * kw + t];
+              if (ix >= 0) sum = Math.fround(sum + Math.fround(x[row + ix] * used[tap]));
+            }
+          }
         }
+        result[at++] = Math.fround(sum + b);
       }
-    }
-    result[at++] = Math.fround(sum + b);
-  }
   return result;
 }
 
@@ -72,7 +87,17 @@ export function terms(x, w, spec, at) {
     const part = Math.fround(value * used[tap]);
     sum = Math.fround(sum + part);
     const index = spec.flip ? used.length - 1 - tap : tap;
-    rows.push({ index, place, padded, from: from.includes(-1) ? null : from, inside, x: value, w: used[tap], product: part, sum });
+    rows.push({
+      index,
+      place,
+      padded,
+      from: from.includes(-1) ? null : from,
+      inside,
+      x: value,
+      w: used[tap],
+      product: part,
+      sum,
+    });
   }
   return rows;
 }
@@ -91,21 +116,32 @@ export function fed(spec, cell) {
   const { out } = sizes(spec);
   const each = spec.size.map((n, a) => {
     const found = [];
-    for (let o = 0; o < out[a]; o += 1) for (let t = 0; t < spec.kernel[a]; t += 1) {
-      if (source(o * spec.stride[a] + t * spec.dilation[a] - spec.lo[a], n, spec.mode) === cell[a]) found.push([o, t]);
-    }
+    for (let o = 0; o < out[a]; o += 1)
+      for (let t = 0; t < spec.kernel[a]; t += 1) {
+        if (
+          source(o * spec.stride[a] + t * spec.dilation[a] - spec.lo[a], n, spec.mode) === cell[a]
+        )
+          found.push([o, t]);
+      }
     return found;
   });
   const all = [];
-  for (const [oz, tz] of each[0]) for (const [oy, ty] of each[1]) for (const [ox, tx] of each[2]) {
-    all.push({ out: [oz, oy, ox], tap: [tz, ty, tx] });
-  }
+  for (const [oz, tz] of each[0])
+    for (const [oy, ty] of each[1])
+      for (const [ox, tx] of each[2]) {
+        all.push({ out: [oz, oy, ox], tap: [tz, ty, tx] });
+      }
   return all;
 }
 
 /** The largest error that float32 may make at each output: (n + 1) 2^-24 sum |w x|. */
 export function bounds(x, w, bias, spec) {
-  const sums = forward(Float32Array.from(x, Math.abs), Float32Array.from(w, Math.abs), Math.abs(bias), spec);
+  const sums = forward(
+    Float32Array.from(x, Math.abs),
+    Float32Array.from(w, Math.abs),
+    Math.abs(bias),
+    spec,
+  );
   const factor = (product(spec.kernel) + 1) * 2 ** -24 * 1.0001;
   return Float64Array.from(sums, (s) => s * factor);
 }
@@ -113,12 +149,17 @@ export function bounds(x, w, bias, spec) {
 /** The padded input, as it is seen by the kernel; where there is nothing, 0. */
 export function padded(x, spec) {
   const size = sizes(spec).padded;
-  const [sz, sy, sx] = size.map((n, a) => Int32Array.from({ length: n }, (_, i) => source(i - spec.lo[a], spec.size[a], spec.mode)));
+  const [sz, sy, sx] = size.map((n, a) =>
+    Int32Array.from({ length: n }, (_, i) => source(i - spec.lo[a], spec.size[a], spec.mode)),
+  );
   const result = new Float32Array(product(size));
   let at = 0;
-  for (let z = 0; z < size[0]; z += 1) for (let y = 0; y < size[1]; y += 1) for (let c = 0; c < size[2]; c += 1, at += 1) {
-    if (sz[z] >= 0 && sy[y] >= 0 && sx[c] >= 0) result[at] = x[flat([sz[z], sy[y], sx[c]], spec.size)];
-  }
+  for (let z = 0; z < size[0]; z += 1)
+    for (let y = 0; y < size[1]; y += 1)
+      for (let c = 0; c < size[2]; c += 1, at += 1) {
+        if (sz[z] >= 0 && sy[y] >= 0 && sx[c] >= 0)
+          result[at] = x[flat([sz[z], sy[y], sx[c]], spec.size)];
+      }
   return { data: result, size };
 }
 
@@ -128,7 +169,13 @@ export function separable(w, kernel) {
   const pivot = w[big];
   if (!pivot || kernel.filter((k) => k > 1).length < 2) return false;
   const home = unflat(big, kernel);
-  const along = (a, i) => w[flat(home.map((p, b) => (b === a ? i : p)), kernel)];
+  const along = (a, i) =>
+    w[
+      flat(
+        home.map((p, b) => (b === a ? i : p)),
+        kernel,
+      )
+    ];
   return w.every((v, i) => {
     const at = unflat(i, kernel);
     const guess = pivot * at.reduce((m, p, a) => (m * along(a, p)) / pivot, 1);

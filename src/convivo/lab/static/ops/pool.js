@@ -11,7 +11,14 @@ export function members(x, spec, at) {
     const padded = place.map((p, a) => at[a] * spec.stride[a] + p * spec.dilation[a]);
     const from = padded.map((p, a) => p - spec.lo[a]);
     const inside = from.every((p, a) => p >= 0 && p < spec.size[a]);
-    rows.push({ index: tap, place, padded, from: inside ? from : null, inside, x: inside ? x[flat(from, spec.size)] : 0 });
+    rows.push({
+      index: tap,
+      place,
+      padded,
+      from: inside ? from : null,
+      inside,
+      x: inside ? x[flat(from, spec.size)] : 0,
+    });
   }
   return rows;
 }
@@ -21,13 +28,15 @@ export function winner(rows) {
   let best = -1;
   rows.forEach((row, i) => {
     if (!row.inside) return;
-    if (best < 0 || row.x > rows[best].x || (Number.isNaN(row.x) && !Number.isNaN(rows[best].x))) best = i;
+    if (best < 0 || row.x > rows[best].x || (Number.isNaN(row.x) && !Number.isNaN(rows[best].x)))
+      best = i;
   });
   return best;
 }
 
 /** Samples that an average divides by. */
-export const counted = (rows, countPadding) => (countPadding ? rows.length : rows.filter((r) => r.inside).length);
+export const counted = (rows, countPadding) =>
+  countPadding ? rows.length : rows.filter((r) => r.inside).length;
 
 /**
  * All windows: values, and for "max" where each came from (flat place in the input).
@@ -66,7 +75,8 @@ export function bounds(x, spec, countPadding) {
 /** Why there are no windows of this kind, or "". */
 export function refusal(spec) {
   const { reach, wrong, out } = sizes(spec);
-  if (reach.some((r, a) => spec.lo[a] >= r || spec.hi[a] >= r)) return "padding must be shorter than the window";
+  if (reach.some((r, a) => spec.lo[a] >= r || spec.hi[a] >= r))
+    return "padding must be shorter than the window";
   if (wrong >= 0) return "the window is larger than the input";
   const empty = out.some((n, a) => {
     for (let o = 0; o < n; o += 1) {

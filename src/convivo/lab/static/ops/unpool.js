@@ -35,6 +35,8 @@ export function putBack(values, places, size) {
 /** The pooled cells that go to the same place as this one, itself among them. */
 export function rivals(places, cell) {
   const found = [];
-  places.forEach((p, i) => { if (p === places[cell]) found.push(i); });
+  places.forEach((p, i) => {
+    if (p === places[cell]) found.push(i);
+  });
   return found;
 }
