@@ -35,8 +35,10 @@ function mount(lab) {
   let drawn = "";
   data.start().catch((error) => lab.note(`${error.message}. ${error.hint ?? ""}`, "bad"));
 
-  const on = { hover: (id) => { if (id !== hovered) { hovered = id; lab.redraw(); } }, pin: (id) => lab.set({ pin: lab.state.pin === id ? -1 : id }) };
-  const shown = () => hovered ?? (placed && lab.state.pin < placed.boxes.length ? lab.state.pin : -1);
+  const on = { hover: (id) => { if (id !== hovered) { hovered = id; lab.redraw(); } }, pin: (id) => lab.set({ pin: pinned() === id ? -1 : placed.boxes[id].main.id }) };
+  /** The box of the pinned call: a link holds the call, since boxes depend on the room there is. */
+  const pinned = () => (placed ? placed.boxes.findIndex((box) => box.ids.includes(lab.state.pin)) : -1);
+  const shown = () => hovered ?? pinned();
 
   function draw() {
     if (!data.listed) return;
@@ -78,7 +80,7 @@ function mount(lab) {
     const field = plan.receptive_field;
     const tiles = [
       ["parameters", commas(plan.parameters), ""], ["multiply-accumulates", spoken(plan.macs), `forward, batch ${asked.batch}`],
-      ["receptive field", field ? field.join(" × ") : "the whole input", "of the last grid"],
+      ["receptive field", field ? field.join(" × ") : "all", field ? "of the last grid" : "each output sees the input whole"],
       ["tensors at the peak", bytes(memory.tensors_peak), plan.peak_at], ["process, at most", bytes(memory.process_bound), fits(memory)],
       ["seconds a step", seconds(plan.seconds_per_step), "predicted"],
     ];
@@ -129,9 +131,8 @@ function mount(lab) {
 
   function say() {
     if (!plan || !placed) return "";
-    const box = placed.boxes[lab.state.pin];
-    const pinned = box ? boxWords(box) : "";
-    return [momentWords(), pinned].filter(Boolean).join(". ");
+    const box = placed.boxes[pinned()];
+    return [momentWords(), box ? boxWords(box) : ""].filter(Boolean).join(". ");
   }
 
   function boxWords(box) {
@@ -150,7 +151,9 @@ function mount(lab) {
 
   function moved(by) {
     const last = placed.boxes.length - 1;
-    lab.set({ pin: lab.state.pin < 0 ? (by > 0 ? 0 : last) : Math.min(last, Math.max(0, lab.state.pin + by)) });
+    const now = pinned();
+    const next = now < 0 ? (by > 0 ? 0 : last) : Math.min(last, Math.max(0, now + by));
+    lab.set({ pin: placed.boxes[next].main.id });
     return true;
   }
 
