@@ -40,9 +40,10 @@ import { themes } from "./core/theme.js";
 import { transport } from "./core/transport.js";
 import { lessons } from "./lessons.js";
 import { view as architecture } from "./views/architecture.js";
+import { view as backward } from "./views/backward.js";
 import { view as bench } from "./views/bench.js";
 
-const VIEWS = [bench, architecture];
+const VIEWS = [bench, backward, architecture];
 
 const $ = (id) => document.getElementById(id);
 const LINK_MS = 200;

@@ -26,6 +26,8 @@ export function placeOf(index, size) {
 /** Flat index of a place. */
 export const flatOf = (place, size) => place.reduce((sum, p, axis) => sum * size[axis] + p, 0);
 
+export { sourceOf };
+
 const reachOf = (layer, axis) => layer.dilation[axis] * (layer.kernel[axis] - 1) + 1;
 
 /** Size of the padded grid. */

@@ -2,14 +2,14 @@
 
 import { fill, h } from "../core/dom.js";
 import { choice, flag, integer, integers, number } from "../core/state.js";
-import { at, drawCurve, drawTimeline, largestThatFits, totals } from "./architecture_charts.js";
-import { controls } from "./architecture_controls.js";
-import { Architecture, optionText, question } from "./architecture_data.js";
-import { drawBars, drawGraph, kindsLegend, legend, light } from "./architecture_graph.js";
-import { layout } from "./architecture_layout.js";
-import { lectureCards } from "./architecture_lecture.js";
-import { boxFacts, bytes, commas, comparison, csv, memoryTable, seconds, spoken } from "./architecture_words.js";
-import { download, svgFile } from "./architecture_files.js";
+import { at, drawCurve, drawTimeline, largestThatFits, totals } from "./architecture/charts.js";
+import { controls } from "./architecture/controls.js";
+import { Architecture, optionText, question } from "./architecture/data.js";
+import { drawBars, drawGraph, kindsLegend, legend, light } from "./architecture/graph.js";
+import { layout } from "./architecture/layout.js";
+import { lectureCards } from "./architecture/lecture.js";
+import { boxFacts, bytes, commas, comparison, csv, memoryTable, seconds, spoken } from "./architecture/words.js";
+import { download, svgFile } from "./architecture/files.js";
 
 const text = (pattern, initial) => ({ initial, parse: (t) => (pattern.test(t) ? t : undefined), format: String });
 const schema = {

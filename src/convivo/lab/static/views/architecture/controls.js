@@ -1,6 +1,6 @@
 // The controls of the architecture: which network, used how, and the sliders over legal sizes.
 
-import { field, fill, h, select, tick, whole } from "../core/dom.js";
+import { field, fill, h, select, tick, whole } from "../../core/dom.js";
 
 const MODES = [["train", "training"], ["infer", "inference"]];
 const PRECISIONS = [["fp32", "float32"], ["bf16", "bfloat16"], ["fp16", "float16"]];
@@ -13,7 +13,7 @@ const AXES = { 1: ["length"], 2: ["rows", "columns"], 3: ["slices", "rows", "col
 const AFRESH = { size: [], channels: 0, classes: 0, options: "", width: 1, pin: -1, run: "", step: 0 };
 
 /**
- * @param lab the shell's; @param data architecture_data.Architecture
+ * @param lab the shell's; @param data data.Architecture
  * @returns {{element: HTMLElement, draw: Function, pick: Function, by: Function}}
  */
 export function controls(lab, data) {

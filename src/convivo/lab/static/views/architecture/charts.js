@@ -1,8 +1,8 @@
 // Two charts of memory: over the moments of a step, and over the size of the input.
 
-import { svg } from "../core/dom.js";
-import { KINDS } from "./architecture_graph.js";
-import { bytes } from "./architecture_words.js";
+import { svg } from "../../core/dom.js";
+import { KINDS } from "./graph.js";
+import { bytes } from "./words.js";
 
 const PAD = { left: 8, right: 10, top: 18, bottom: 20 };
 const text = (x, y, words, props = {}) => svg("text", { x, y, text: words, ...props });

@@ -1,7 +1,7 @@
 // The architecture in words and numbers: bytes, sums, tables, and the table as CSV.
 
-import { h } from "../core/dom.js";
-import { fieldPicture, KINDS } from "./architecture_graph.js";
+import { h } from "../../core/dom.js";
+import { fieldPicture, KINDS } from "./graph.js";
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export const MEANING = {
@@ -43,7 +43,7 @@ export function memoryTable(memory) {
   const kind = (name) => h("tr", { title: MEANING[name] }, h("th", { scope: "row" }, h("i", { class: `swatch ${name}` }), name),
     h("td", { class: "exact", text: commas(memory[name]) }), h("td", { text: bytes(memory[name]) }));
   const sums = [["tensors at the peak", "tensors_peak", "total"], ["libraries, holes, code", "overhead", ""], ["process, expected", "process_peak", "total"], ["process, at most", "process_bound", ""]];
-  return h("table", { class: "facts memory", "data-table": "memory" }, h("tbody", {}, ...KINDS.map(kind),
+  return h("table", { class: "list memory", "data-table": "memory" }, h("tbody", {}, ...KINDS.map(kind),
     ...sums.map(([title, field, style]) => h("tr", { class: style }, h("th", { scope: "row", text: title }), h("td", { class: "exact", text: commas(memory[field]) }), h("td", { text: bytes(memory[field]) })))));
 }
 
@@ -56,7 +56,7 @@ export function comparison(run) {
   const share = (a, b) => (a && b ? `${(100 * (a / b - 1)).toFixed(1).replace("-", "−")} %` : "");
   const head = h("tr", {}, ...["", "predicted", "measured", "off by"].map((name) => h("th", { scope: "col", text: name })));
   const time = row("seconds a step", measured.seconds_foretold ? seconds(measured.seconds_foretold) : "–", measured.seconds_per_step ? seconds(measured.seconds_per_step) : "–", share(measured.seconds_foretold, measured.seconds_per_step));
-  return h("table", { class: "facts", "data-table": "measured" }, h("thead", {}, head), h("tbody", {}, ...rows.map(([name, a, b]) => row(name, cell(a), cell(b), share(a, b))), time));
+  return h("table", { class: "list", "data-table": "measured" }, h("thead", {}, head), h("tbody", {}, ...rows.map(([name, a, b]) => row(name, cell(a), cell(b), share(a, b))), time));
 }
 
 const axes = (values) => values.join(" × ");
@@ -72,7 +72,7 @@ export function boxFacts(box, { nodes, rows, question }, batch) {
   if (main.field) {
     facts.push(["receptive field", `${axes(main.field.size)} samples`], ["jump", axes(main.field.jump)], ["starts at", axes(main.field.start).replace(/-/g, "−")]);
   } else if (main.whole) facts.push(["receptive field", "the whole input"]);
-  const table = h("table", { class: "facts" }, h("tbody", {}, ...facts.map(([name, value]) => row(name, value))));
+  const table = h("table", { class: "list" }, h("tbody", {}, ...facts.map(([name, value]) => row(name, value))));
   const seen = main.field ? [h("div", { class: "seen-of-input" }, fieldPicture(main.field, size, box.shape), h("p", { class: "muted", text: "What the middle sample sees of the input, to scale; dashed, what its neighbour sees." }))] : [];
   return [table, ...seen, ...keptFacts(box, inside, batch), ...peakFacts(box, inside, rows)];
 }

@@ -1,6 +1,6 @@
 // The drawing of a network: boxes, lines between them, and under each box what it holds at the peak.
 
-import { fill, h, svg } from "../core/dom.js";
+import { fill, h, svg } from "../../core/dom.js";
 
 export const KINDS = ["parameters", "outputs", "gradients", "losses", "optimizer", "operations"];
 const SHADES = { conv: "convolution", up: "upsampling", pool: "pooling", dense: "fully connected", join: "sum, concatenation", block: "block of layers", other: "other" };
@@ -42,7 +42,7 @@ function channels(box, room) {
 }
 
 /**
- * The graph. @param {any} plan of architecture_layout.layout
+ * The graph. @param {any} plan of layout.layout
  * @param {{hover: (id: number|null) => void, pin: (id: number) => void}} on
  */
 export function drawGraph(plan, on) {

@@ -1,7 +1,7 @@
 // The sums with which the lecture opens, written out; each can be shown in the view.
 
-import { h } from "../core/dom.js";
-import { commas } from "./architecture_words.js";
+import { h } from "../../core/dom.js";
+import { commas } from "./words.js";
 
 const BYTES = 4;
 const IMAGE = 200 * 200;
