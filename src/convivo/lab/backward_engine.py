@@ -134,7 +134,7 @@ def _own_gradient(case: Case, z: Tensor) -> tuple[Tensor, float]:
     value = _loss(case, answer)
     value.backward()
     assert answer.grad is not None
-    return answer.grad, float(value)
+    return answer.grad, float(value.detach())
 
 
 def _loss(case: Case, z: Tensor) -> Tensor:

@@ -4,7 +4,7 @@
 // terms, check and update (backward/inspector.js). This file puts them on the page and listens.
 
 import { fill, h, refill } from "../core/dom.js";
-import { short } from "../core/numbers.js";
+import { short, trimmed } from "../core/numbers.js";
 import { Panel } from "../core/panel.js";
 import { flat, unflat } from "../ops/axes.js";
 import { kernelEditor } from "./bench/kernel.js";
@@ -23,6 +23,8 @@ export const view = { name: "backward", title: "Backward", key: "2", kinds: ["si
 const FIRST = { signal: [24], image: [7, 7], volume: [3, 5, 5] };
 const MOVES = { ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0], ArrowLeft: [0, 0, -1], ArrowRight: [0, 0, 1], PageUp: [-1, 0, 0], PageDown: [1, 0, 0] };
 
+const terms = ({ rows }) => `${rows.length} term${rows.length === 1 ? "" : "s"}`;
+
 /** A state that fits newly opened data: a small region where something happens. */
 function fitting(card) {
   const size = card.shape.slice(1);
@@ -36,7 +38,8 @@ function mount(lab) {
   const tools = [h("div", { class: "tools" }), h("div", { class: "tools" }), h("div", { class: "tools" })];
   const message = h("p", { class: "error", role: "alert" });
   const rows = [h("div", { class: "panels" }), h("div", { class: "panels" })];
-  const root = h("div", { class: "backward" }, ...tools, message, h("h2", { text: "Forward, and what comes from above" }), rows[0], h("h2", { text: "Backward" }), rows[1]);
+  const doing = h("p", { class: "doing" });
+  const root = h("div", { class: "backward" }, ...tools, message, h("h2", { text: "Forward, and what comes from above" }), rows[0], h("h2", { text: "Backward" }), doing, rows[1]);
   const drawn = new Map();
   let hover = {}; // what the pointer is over: {out} or {of, index}
   let memo = { key: "", model: null };
@@ -47,9 +50,17 @@ function mount(lab) {
     lab.redraw();
   };
   const kernel = kernelEditor({
-    kernel: () => kernelOf(lab.state, dimsOf(lab.state, lab.card)), change: (k) => lab.set({ k, t: 0, ...(k.values.length === kernelOf(lab.state, k.shape.length).values.length ? {} : { cell: 0, step: 0 }) }),
+    kernel: shownKernel,
+    change: (k) => lab.set({ k, t: 0, ...(k.values.length === kernelOf(lab.state, k.shape.length).values.length ? {} : { cell: 0, step: 0 }) }),
     hover: (tap) => point(tap === null ? {} : { of: "w", index: tap }), flip: () => lab.state.flip,
   });
+  /** The kernel as it is by now: after the updates that were taken. */
+  function shownKernel() {
+    const k = kernelOf(lab.state, dimsOf(lab.state, lab.card));
+    const w = lab.state.t ? memo.model?.w : null;
+    return w?.length === k.values.length ? { ...k, values: Array.from(w) } : k;
+  }
+
   const engine = engineCheck(lab);
   const side = inspector(lab, (row) => point(row ? { out: row.out } : {}));
   fill(lab.stage, root);
@@ -110,10 +121,22 @@ function mount(lab) {
     const cell = cellSize(items, lab.stage.clientWidth - 34);
     arrange(items, model);
     for (const item of items) drawPanel(model, item, cell);
+    doing.textContent = doingWords(model, focus);
     const found = engine.ask(model, focus.of, focus.index);
     side.draw(model, sumOf(model, focus.of, focus.index), focus, found);
     tell(found);
   }
+
+  /** What this step does, in words. */
+  function doingWords(model, { step, of, index, out, hoverOut }) {
+    if (lab.state.read === "gather" && !hoverOut) return `Entry ${step + 1} of ${stepsOf(model)}: ${entryName(model, of, index)} gathers its ${terms(sumOf(model, of, index))}.`;
+    const g = `G[${placed(out, model.out, model.dims)}] = ${trimmed(short(model.g[out]))}`;
+    if (model.layer.op !== "conv") return `${g} goes back to the samples that this output was made from.`;
+    return `${g}: times its patch of I it is added to ∂L/∂w, times w to ∂L/∂I, and by itself to ∂L/∂b.`;
+  }
+
+  const entrySize = (model, of) => ({ w: model.layer.kernel, x: model.layer.size, b: [1] })[of];
+  const entryName = (model, of, index) => (of === "b" ? NAMES.b : `${NAMES[of]}[${placed(index, entrySize(model, of), model.dims)}]`);
 
   /** The foot: whether page and layer agree. */
   function tell(found) {
@@ -224,7 +247,7 @@ function mount(lab) {
     const size = { w: model.layer.kernel, x: model.layer.size, b: [1] }[of];
     const entry = of === "b" ? NAMES.b : `${NAMES[of]} at ${placed(index, size, model.dims)}`;
     const before = lab.state.read === "accumulate" ? `output ${placed(step, model.out, model.dims)}, G ${short(model.g[step])}. ` : "";
-    return `${before}${entry}: ${short(sum.engine)}, ${sum.rows.length} terms`;
+    return `${before}${entry}: ${short(sum.engine)}, ${terms(sum)}`;
   }
 
   return {

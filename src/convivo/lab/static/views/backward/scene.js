@@ -125,11 +125,11 @@ function samePlace(model, place, source) {
   return p.every((v, a) => v - lo[a] === s[a]);
 }
 
-/** Of the entry looked at: a dot at everything that it is a sum over. */
+/** Of the entry looked at: dashed, everything that it is a sum over. */
 function entryMarks(model, { of, index }, put) {
   const { links, layer } = model;
   const margin = hasMargin(layer);
-  const dot = (id, at) => put(id, { at, kind: "dot", colour: "--ink" });
+  const dot = (id, at) => put(id, mark(at, "--ink", { width: 1.25, dashed: true }));
   if (of === "b") { model.z.forEach((_, o) => dot("g", o)); return; }
   for (let i = 0; i < links.count; i += 1) {
     if ((of === "w" ? links.weight[i] : links.source[i]) !== index) continue;

@@ -1,12 +1,13 @@
 // One step of momentum for the kernel, number by number; how often it has been taken is state.
 
 import { fill, h, refill } from "../../core/dom.js";
-import { short } from "../../core/numbers.js";
+import { short, trimmed } from "../../core/numbers.js";
 import { momentumStep } from "../../ops/grad_learning.js";
 import { placed } from "./inspector.js";
 
 /** @param lab */
 export function updateCard(lab) {
+  const brief = (v) => trimmed(short(v));
   const body = h("div");
   const element = h("details", { class: "extra update", open: true }, h("summary", { text: "One step of SGD with momentum" }), body);
 
@@ -19,14 +20,16 @@ export function updateCard(lab) {
     const { now, dw, db, w, bias, dims, layer, state } = model;
     const line = (name, weight, v, g) => {
       const next = momentumStep(weight, v, g, state.lr, state.mo);
-      return h("tr", { "data-tap": name }, h("th", { scope: "row", text: name }),
-        h("td", { text: `${short(state.mo)} × ${bracket(v)} + ${bracket(g)} = ${short(next.velocity)}`, "data-v": next.velocity }),
-        h("td", { text: `${short(weight)} − ${short(state.lr)} × ${bracket(next.velocity)} = ${short(next.weight)}`, "data-v": next.weight }));
+      const sums = [
+        ["v′", `${brief(state.mo)} × ${bracket(v)} + ${bracket(g)}`, next.velocity, "velocity"],
+        ["w′", `${brief(weight)} − ${brief(state.lr)} × ${bracket(next.velocity)}`, next.weight, "weight"],
+      ];
+      return sums.map(([sign, text, value, key], i) => h("tr", { "data-tap": name, "data-sum": key, class: i ? "" : "first" }, h("th", { scope: "row", text: i ? "" : name }), h("td", { text: sign }), h("td", { text }), h("td", { text: `= ${brief(value)}`, "data-v": value })));
     };
-    return [...Array.from(w, (weight, i) => line(`w[${placed(i, layer.kernel, dims)}]`, weight, now.v[i], dw[i])), line("b", bias, now.vb, db)];
+    return [...Array.from(w).flatMap((weight, i) => line(`w[${placed(i, layer.kernel, dims)}]`, weight, now.v[i], dw[i])), ...line("b", bias, now.vb, db)];
   }
 
-  const bracket = (v) => (v < 0 ? `(${short(v)})` : short(v));
+  const bracket = (v) => (v < 0 ? `(${brief(v)})` : brief(v));
   const again = (text, t, about) => h("button", { type: "button", text, title: about, disabled: t < 0 || t > 200 || t === lab.state.t, onclick: () => lab.set({ t }) });
 
   return {
@@ -39,8 +42,9 @@ export function updateCard(lab) {
       refill(body, h("div", { class: "tools tight small" }, rate("lr", "rate η", 10, "learning rate"), rate("mo", "momentum μ", 0.999, "momentum")),
         h("div", { class: "tools tight small" }, h("button", { type: "button", class: "primary", text: "Update", title: "Take this step", disabled: state.t >= 200, onclick: () => lab.set({ t: state.t + 1 }) }), again("Undo", state.t - 1, "One step back"), again("Begin again", 0, "The kernel as it was"), h("span", { class: "muted", text: `${state.t} taken` })),
         h("p", { class: "loss", "data-loss": loss, "data-next": next.loss }, "L = ", h("b", { text: short(loss, 5) }), ` now; after this step ${short(next.loss, 5)}: it ${falls}.`),
+        h("p", { class: "muted small", text: "v′ = μ v + ∂L/∂w, then w′ = w − η v′" }),
         h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The update, weight by weight" }, h("table", { class: "sum steps" },
-          h("thead", {}, h("tr", {}, ...["", "v′ = μ v + ∂L/∂w", "w′ = w − η v′"].map((text) => h("th", { scope: "col", text })))), h("tbody", {}, ...rows(model)))));
+          h("tbody", {}, ...rows(model)))));
     },
   };
 }
