@@ -10,7 +10,8 @@ import { NOTHING, outputSize, paddedSize } from "./grad_links.js";
 
 const round = Math.fround;
 
-const weightOf = (links, w, i) => (links.weight[i] === NOTHING ? links.factor[i] : w[links.weight[i]]);
+const weightOf = (links, w, i) =>
+  links.weight[i] === NOTHING ? links.factor[i] : w[links.weight[i]];
 const inputOf = (links, x, i) => (links.source[i] === NOTHING ? 0 : x[links.source[i]]);
 
 /** z, the layer's output, in doubles. */
@@ -68,7 +69,8 @@ export function termsOfWeight(links, x, g, index) {
 export function termsOfInput(links, w, g, index) {
   const rows = [];
   for (let i = 0; i < links.count; i += 1) {
-    if (links.source[i] === index) rows.push(term(links, i, g[links.out[i]], weightOf(links, w, i)));
+    if (links.source[i] === index)
+      rows.push(term(links, i, g[links.out[i]], weightOf(links, w, i)));
   }
   const own = ownPlace(links.layer, index);
   // what arrives through the padding comes last: it is folded back
@@ -76,7 +78,8 @@ export function termsOfInput(links, w, g, index) {
 }
 
 /** The terms of dL/db: the bias reaches every output with the factor 1. */
-export const termsOfBias = (g) => Array.from(g, (up, out) => ({ out, up, other: 1, place: NOTHING }));
+export const termsOfBias = (g) =>
+  Array.from(g, (up, out) => ({ out, up, other: 1, place: NOTHING }));
 
 /** Where an input sample stands in the padded grid, flat. */
 export function ownPlace(layer, index) {

@@ -31,15 +31,14 @@ export { sourceOf };
 const reachOf = (layer, axis) => layer.dilation[axis] * (layer.kernel[axis] - 1) + 1;
 
 /** Size of the padded grid. */
-export const paddedSize = (layer) => layer.size.map((n, a) => n + layer.pad.lo[a] + layer.pad.hi[a]);
+export const paddedSize = (layer) =>
+  layer.size.map((n, a) => n + layer.pad.lo[a] + layer.pad.hi[a]);
 
 /** Size of the output; an entry below 1 means that no window fits. */
 export function outputSize(layer) {
   if (layer.op === "relu") return [...layer.size];
   if (layer.op === "unpool") return [...layer.fine];
-  return paddedSize(layer).map(
-    (n, a) => Math.floor((n - reachOf(layer, a)) / layer.stride[a]) + 1,
-  );
+  return paddedSize(layer).map((n, a) => Math.floor((n - reachOf(layer, a)) / layer.stride[a]) + 1);
 }
 
 /** What is wrong with a layer, in words; "" where nothing is. */
@@ -86,7 +85,9 @@ class Collector {
 function* windowOf(layer, o, taps, padded) {
   for (let tap = 0; tap < taps.length; tap += 1) {
     const place = o.map((n, a) => n * layer.stride[a] + taps[tap][a] * layer.dilation[a]);
-    const inside = place.map((p, a) => sourceOf(p - layer.pad.lo[a], layer.size[a], layer.pad.mode));
+    const inside = place.map((p, a) =>
+      sourceOf(p - layer.pad.lo[a], layer.size[a], layer.pad.mode),
+    );
     const source = inside.includes(NOTHING) ? NOTHING : flatOf(inside, layer.size);
     yield [tap, flatOf(place, padded), source];
   }

@@ -9,19 +9,34 @@ import { Panel } from "../core/panel.js";
 import { flat, unflat } from "../ops/axes.js";
 import { kernelEditor } from "./bench/kernel.js";
 import { zoomed } from "./bench/controls.js";
+import { kernelWidth } from "./bench/layout.js";
 import { regions } from "./bench/source.js";
 import { gradientControls, layerControls, numbers, operations } from "./backward/controls.js";
 import { engineCheck } from "./backward/engine.js";
 import { NAMES, inspector, placed } from "./backward/inspector.js";
-import { cellSize } from "./backward/layout.js";
+import { UPPER, cellSize } from "./backward/layout.js";
 import { build, countOf, numbersOf, ofNow, stepsOf, sumOf } from "./backward/model.js";
 import { scene, sheetOf } from "./backward/scene.js";
 import { dimsOf, kernelOf, schema, sheets } from "./backward/state.js";
 
-export const view = { name: "backward", title: "Backward", key: "2", kinds: ["signal", "image", "volume"], schema, mount };
+export const view = {
+  name: "backward",
+  title: "Backward",
+  key: "2",
+  kinds: ["signal", "image", "volume"],
+  schema,
+  mount,
+};
 
 const FIRST = { signal: [24], image: [7, 7], volume: [3, 5, 5] };
-const MOVES = { ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0], ArrowLeft: [0, 0, -1], ArrowRight: [0, 0, 1], PageUp: [-1, 0, 0], PageDown: [1, 0, 0] };
+const MOVES = {
+  ArrowUp: [0, -1, 0],
+  ArrowDown: [0, 1, 0],
+  ArrowLeft: [0, 0, -1],
+  ArrowRight: [0, 0, 1],
+  PageUp: [-1, 0, 0],
+  PageDown: [1, 0, 0],
+};
 
 const terms = ({ rows }) => `${rows.length} term${rows.length === 1 ? "" : "s"}`;
 
@@ -29,17 +44,38 @@ const terms = ({ rows }) => `${rows.length} term${rows.length === 1 ? "" : "s"}`
 function fitting(card) {
   const size = card.shape.slice(1);
   const n = FIRST[card.kind].map((v, a) => Math.min(v, size[a]));
-  return { n, at: n.map((v, a) => Math.min(size[a] - v, Math.max(0, card.busy[a] - Math.floor(v / 2)))), ch: 0, step: 0, cell: 0, t: 0 };
+  return {
+    n,
+    at: n.map((v, a) => Math.min(size[a] - v, Math.max(0, card.busy[a] - Math.floor(v / 2)))),
+    ch: 0,
+    step: 0,
+    cell: 0,
+    t: 0,
+  };
 }
 
 function mount(lab) {
   const source = regions(lab);
   const there = lab.card?.id;
-  const tools = [h("div", { class: "tools" }), h("div", { class: "tools" }), h("div", { class: "tools" })];
+  const tools = [
+    h("div", { class: "tools" }),
+    h("div", { class: "tools" }),
+    h("div", { class: "tools" }),
+  ];
   const message = h("p", { class: "error", role: "alert" });
   const rows = [h("div", { class: "panels" }), h("div", { class: "panels" })];
   const doing = h("p", { class: "doing" });
-  const root = h("div", { class: "backward" }, ...tools, message, h("h2", { text: "Forward, and what comes from above" }), rows[0], h("h2", { text: "Backward" }), doing, rows[1]);
+  const root = h(
+    "div",
+    { class: "backward" },
+    ...tools,
+    message,
+    h("h2", { text: "Forward, and what comes from above" }),
+    rows[0],
+    h("h2", { text: "Backward" }),
+    doing,
+    rows[1],
+  );
   const drawn = new Map();
   let hover = {}; // what the pointer is over: {out} or {of, index}
   let memo = { key: "", model: null };
@@ -51,8 +87,16 @@ function mount(lab) {
   };
   const kernel = kernelEditor({
     kernel: shownKernel,
-    change: (k) => lab.set({ k, t: 0, ...(k.values.length === kernelOf(lab.state, k.shape.length).values.length ? {} : { cell: 0, step: 0 }) }),
-    hover: (tap) => point(tap === null ? {} : { of: "w", index: tap }), flip: () => lab.state.flip,
+    change: (k) =>
+      lab.set({
+        k,
+        t: 0,
+        ...(k.values.length === kernelOf(lab.state, k.shape.length).values.length
+          ? {}
+          : { cell: 0, step: 0 }),
+      }),
+    hover: (tap) => point(tap === null ? {} : { of: "w", index: tap }),
+    flip: () => lab.state.flip,
   });
   /** The kernel as it is by now: after the updates that were taken. */
   function shownKernel() {
@@ -81,7 +125,13 @@ function mount(lab) {
     const gather = lab.state.read === "gather";
     const of = hover.of ?? ofNow(model);
     const index = hover.index ?? (gather ? step : Math.min(lab.state.cell, countOf(model, of) - 1));
-    return { step, of, index, out: hover.out ?? (gather ? 0 : step), hoverOut: hover.out !== undefined };
+    return {
+      step,
+      of,
+      index,
+      out: hover.out ?? (gather ? 0 : step),
+      hoverOut: hover.out !== undefined,
+    };
   }
 
   function draw() {
@@ -109,8 +159,7 @@ function mount(lab) {
     if (lab.state.op === "conv") kernel.draw(hover.of === "w" ? hover.index : null);
     if (key === built) return;
     built = key;
-    const shape = kernelOf(lab.state, dimsOf(lab.state, lab.card)).shape;
-    kernel.element.style.width = `${Math.max(250, (shape.length === 3 ? shape[0] * (shape[2] * 42 + 10) : shape[shape.length - 1] * 54) + 28)}px`;
+    kernel.element.style.width = `${kernelWidth(kernelOf(lab.state, dimsOf(lab.state, lab.card)).shape)}px`;
     refill(tools[0], operations(lab), ...numbers(lab));
     refill(tools[1], ...layerControls(lab));
     refill(tools[2], ...gradientControls(lab, model?.wrong ? null : model));
@@ -118,7 +167,11 @@ function mount(lab) {
 
   function drawScene(model, focus) {
     const items = scene(model, focus);
-    const cell = cellSize(items, lab.stage.clientWidth - 34);
+    const cell = cellSize(
+      items,
+      lab.stage.clientWidth - 34,
+      model.layer.op === "conv" ? kernelWidth(model.layer.kernel) + 14 : 0,
+    );
     arrange(items, model);
     for (const item of items) drawPanel(model, item, cell);
     doing.textContent = doingWords(model, focus);
@@ -129,14 +182,17 @@ function mount(lab) {
 
   /** What this step does, in words. */
   function doingWords(model, { step, of, index, out, hoverOut }) {
-    if (lab.state.read === "gather" && !hoverOut) return `Entry ${step + 1} of ${stepsOf(model)}: ${entryName(model, of, index)} gathers its ${terms(sumOf(model, of, index))}.`;
+    if (lab.state.read === "gather" && !hoverOut)
+      return `Entry ${step + 1} of ${stepsOf(model)}: ${entryName(model, of, index)} gathers its ${terms(sumOf(model, of, index))}.`;
     const g = `G[${placed(out, model.out, model.dims)}] = ${trimmed(short(model.g[out]))}`;
-    if (model.layer.op !== "conv") return `${g} goes back to the samples that this output was made from.`;
+    if (model.layer.op !== "conv")
+      return `${g} goes back to the samples that this output was made from.`;
     return `${g}: times its patch of I it is added to ∂L/∂w, times w to ∂L/∂I, and by itself to ∂L/∂b.`;
   }
 
   const entrySize = (model, of) => ({ w: model.layer.kernel, x: model.layer.size, b: [1] })[of];
-  const entryName = (model, of, index) => (of === "b" ? NAMES.b : `${NAMES[of]}[${placed(index, entrySize(model, of), model.dims)}]`);
+  const entryName = (model, of, index) =>
+    of === "b" ? NAMES.b : `${NAMES[of]}[${placed(index, entrySize(model, of), model.dims)}]`;
 
   /** The foot: whether page and layer agree. */
   function tell(found) {
@@ -145,20 +201,29 @@ function mount(lab) {
     root.dataset.good = String(Boolean(found.good));
     if (found.error) return lab.note(`${found.error.message}. ${found.error.hint ?? ""}`, "bad");
     const verdict = found.good ? "✓" : "✗ beyond rounding";
-    return lab.note(`engine check ${verdict} max|Δ| = ${short(found.difference, 2)} · autograd through the layer · ${found.ms} ms`, found.good ? "good" : "bad");
+    return lab.note(
+      `engine check ${verdict} max|Δ| = ${short(found.difference, 2)} · autograd through the layer · ${found.ms} ms`,
+      found.good ? "good" : "bad",
+    );
   }
 
   /** Panels that this operation has, in order; the kernel stands between input and output. */
   function arrange(items, model) {
     const ids = items.map((item) => item.id);
-    for (const item of items) if (!drawn.has(item.id)) drawn.set(item.id, new Panel(item.role, item.title, listeners(item.id)));
+    for (const item of items)
+      if (!drawn.has(item.id))
+        drawn.set(item.id, new Panel(item.role, item.title, listeners(item.id)));
     for (const [id, panel] of drawn) panel.element.hidden = !ids.includes(id);
     const element = (id) => drawn.get(id).element;
-    const upper = ids.filter((id) => ["before", "I", "z", "g"].includes(id)).map(element);
+    const upper = ids.filter((id) => UPPER.includes(id)).map(element);
     if (model.layer.op === "conv") upper.splice(1, 0, kernel.element);
-    const lower = ids.filter((id) => !["before", "I", "z", "g"].includes(id)).map(element);
+    const lower = ids.filter((id) => !UPPER.includes(id)).map(element);
     [upper, lower].forEach((wanted, i) => {
-      if (wanted.length !== rows[i].children.length || wanted.some((e, j) => rows[i].children[j] !== e)) fill(rows[i], ...wanted);
+      if (
+        wanted.length !== rows[i].children.length ||
+        wanted.some((e, j) => rows[i].children[j] !== e)
+      )
+        fill(rows[i], ...wanted);
       rows[i].classList.toggle("stacked", model.dims === 1);
     });
   }
@@ -168,10 +233,22 @@ function mount(lab) {
     panel.now = item;
     panel.caption.textContent = item.title;
     const parts = Array.from({ length: item.size[0] }, (_, z) => sheetOf(item, z));
-    const pictures = parts.map((part) => ({ ...part, scale: item.scale, cell: item.size[0] * item.size[1] * item.size[2] === 1 ? 44 : cell }));
-    const names = parts.length > 1 ? parts.map((_, z) => `slice ${z - (item.inner?.lo[0] ?? 0)}`.replace("-", "−")) : [];
+    const pictures = parts.map((part) => ({
+      ...part,
+      scale: item.scale,
+      cell: item.size[0] * item.size[1] * item.size[2] === 1 ? 44 : cell,
+    }));
+    const names =
+      parts.length > 1
+        ? parts.map((_, z) => `slice ${z - (item.inner?.lo[0] ?? 0)}`.replace("-", "−"))
+        : [];
     const size = item.size.slice(3 - model.dims).join(" × ");
-    panel.draw(pictures, parts.map((part) => part.marks), [size, item.detail].filter(Boolean).join(", "), names);
+    panel.draw(
+      pictures,
+      parts.map((part) => part.marks),
+      [size, item.detail].filter(Boolean).join(", "),
+      names,
+    );
   }
 
   function listeners(id) {
@@ -191,7 +268,9 @@ function mount(lab) {
     const item = drawn.get(id).now;
     if (!item.inner) return { of: "x", index: at };
     const place = unflat(at, item.size).map((p, a) => p - item.inner.lo[a]);
-    return place.every((p, a) => p >= 0 && p < item.inner.size[a]) ? { of: "x", index: flat(place, item.inner.size) } : {};
+    return place.every((p, a) => p >= 0 && p < item.inner.size[a])
+      ? { of: "x", index: flat(place, item.inner.size) }
+      : {};
   }
 
   function pin(id, at) {
@@ -201,17 +280,25 @@ function mount(lab) {
       const chosen = lab.state.g === "one-hot" || lab.state.g === "own" ? { hot: found.out } : {};
       lab.set({ ...chosen, ...(lab.state.read === "accumulate" ? { step: found.out } : {}) });
     } else if (found.of) {
-      lab.set({ of: found.of, cell: found.index, ...(lab.state.read === "gather" ? { step: found.index } : {}) });
+      lab.set({
+        of: found.of,
+        cell: found.index,
+        ...(lab.state.read === "gather" ? { step: found.index } : {}),
+      });
     }
   }
 
   function key(event) {
     const model = memo.model;
     const move = MOVES[event.key];
-    if (move && model && !model.wrong) return moved({ ...model, state: lab.state }, move, event.shiftKey);
+    if (move && model && !model.wrong)
+      return moved({ ...model, state: lab.state }, move, event.shiftKey);
     const action = {
-      f: () => lab.set({ flip: !lab.state.flip }), Escape: () => point({}),
-      "+": () => zoom(-1), "=": () => zoom(-1), "-": () => zoom(1),
+      f: () => lab.set({ flip: !lab.state.flip }),
+      Escape: () => point({}),
+      "+": () => zoom(-1),
+      "=": () => zoom(-1),
+      "-": () => zoom(1),
     }[event.key];
     action?.();
     return Boolean(action);
@@ -227,8 +314,14 @@ function mount(lab) {
     const size = sheets({ w: model.layer.kernel, x: model.layer.size, b: [1] }[of]);
     const stride = sheets(model.layer.stride);
     const gather = lab.state.read === "gather";
-    const now = unflat(Math.min(gather ? lab.state.step : lab.state.cell, countOf(model, of) - 1), size);
-    const next = flat(now.map((p, a) => Math.min(size[a] - 1, Math.max(0, p + move[a] * (far ? stride[a] : 1)))), size);
+    const now = unflat(
+      Math.min(gather ? lab.state.step : lab.state.cell, countOf(model, of) - 1),
+      size,
+    );
+    const next = flat(
+      now.map((p, a) => Math.min(size[a] - 1, Math.max(0, p + move[a] * (far ? stride[a] : 1)))),
+      size,
+    );
     hover = {};
     lab.set(gather ? { step: next, cell: next } : { cell: next });
     return true;
@@ -246,14 +339,23 @@ function mount(lab) {
     const sum = sumOf(shown, of, index);
     const size = { w: model.layer.kernel, x: model.layer.size, b: [1] }[of];
     const entry = of === "b" ? NAMES.b : `${NAMES[of]} at ${placed(index, size, model.dims)}`;
-    const before = lab.state.read === "accumulate" ? `output ${placed(step, model.out, model.dims)}, G ${short(model.g[step])}. ` : "";
+    const before =
+      lab.state.read === "accumulate"
+        ? `output ${placed(step, model.out, model.dims)}, G ${short(model.g[step])}. `
+        : "";
     return `${before}${entry}: ${short(sum.engine)}, ${terms(sum)}`;
   }
 
   return {
-    draw, key, say,
-    steps: () => (memo.model && !memo.model.wrong ? stepsOf({ ...memo.model, state: lab.state }) : 0),
-    opened: (card) => (card.id === there && lab.state.src !== "data" ? fitting(card) : { ...fitting(card), src: "data" }),
+    draw,
+    key,
+    say,
+    steps: () =>
+      memo.model && !memo.model.wrong ? stepsOf({ ...memo.model, state: lab.state }) : 0,
+    opened: (card) =>
+      card.id === there && lab.state.src !== "data"
+        ? fitting(card)
+        : { ...fitting(card), src: "data" },
     unmount: () => engine.stop(),
   };
 }

@@ -10,7 +10,9 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 /** Totals over the kinds, a number a moment. */
 export function totals(timeline) {
-  return timeline.moment.map((_, i) => KINDS.reduce((sum, kind) => sum + timeline.bytes[kind][i], 0));
+  return timeline.moment.map((_, i) =>
+    KINDS.reduce((sum, kind) => sum + timeline.bytes[kind][i], 0),
+  );
 }
 
 /** The entry of a run-length column that holds at moment i. */
@@ -31,24 +33,60 @@ export function drawTimeline(timeline, step, width, height, go) {
   const areas = KINDS.map((kind) => {
     const values = timeline.bytes[kind];
     const floor = below.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`).reverse();
-    values.forEach((v, i) => { below[i] += v; });
+    values.forEach((v, i) => {
+      below[i] += v;
+    });
     const top = below.map((v, i) => `${x(i).toFixed(1)} ${y(v).toFixed(1)}`);
     return svg("path", { class: `kind ${kind}`, d: `M${top.join("L")}L${floor.join("L")}Z` });
   });
   const peak = timeline.peak;
   const side = x(peak) > width * 0.6 ? "end" : "start";
-  const picture = svg("svg", { class: "chart timeline", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `live bytes over ${timeline.moments} moments, at most ${bytes(most)}` },
-    ...phases(timeline, x, all.length, height), ...areas,
-    svg("line", { class: "peak", x1: x(peak), x2: x(peak), y1: PAD.top - 6, y2: height - PAD.bottom }),
-    text(x(peak) + (side === "end" ? -5 : 5), PAD.top - 6, `peak ${bytes(most)}`, { class: "peak-name", "text-anchor": side }),
-    svg("line", { class: "cursor", x1: x(step), x2: x(step), y1: PAD.top, y2: height - PAD.bottom }),
-    svg("circle", { class: "cursor", cx: x(step), cy: y(all[step]), r: 3.5 }));
+  const picture = svg(
+    "svg",
+    {
+      class: "chart timeline",
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": `live bytes over ${timeline.moments} moments, at most ${bytes(most)}`,
+    },
+    ...phases(timeline, x, all.length, height),
+    ...areas,
+    svg("line", {
+      class: "peak",
+      x1: x(peak),
+      x2: x(peak),
+      y1: PAD.top - 6,
+      y2: height - PAD.bottom,
+    }),
+    text(x(peak) + (side === "end" ? -5 : 5), PAD.top - 6, `peak ${bytes(most)}`, {
+      class: "peak-name",
+      "text-anchor": side,
+    }),
+    svg("line", {
+      class: "cursor",
+      x1: x(step),
+      x2: x(step),
+      y1: PAD.top,
+      y2: height - PAD.bottom,
+    }),
+    svg("circle", { class: "cursor", cx: x(step), cy: y(all[step]), r: 3.5 }),
+  );
   const seek = (event) => {
     const box = picture.getBoundingClientRect();
-    go(clamp(Math.round(((event.clientX - box.left - PAD.left) / w) * (all.length - 1)), 0, all.length - 1));
+    go(
+      clamp(
+        Math.round(((event.clientX - box.left - PAD.left) / w) * (all.length - 1)),
+        0,
+        all.length - 1,
+      ),
+    );
   };
   picture.addEventListener("pointerdown", seek);
-  picture.addEventListener("pointermove", (event) => { if (event.buttons & 1) seek(event); });
+  picture.addEventListener("pointermove", (event) => {
+    if (event.buttons & 1) seek(event);
+  });
   return picture;
 }
 
@@ -56,19 +94,43 @@ function phases(timeline, x, count, height) {
   return timeline.phase.flatMap(([first, name], i) => {
     const next = timeline.phase[i + 1]?.[0] ?? count - 1;
     const [left, right] = [x(first), x(next)];
-    const line = svg("line", { class: "phase", x1: left, x2: left, y1: PAD.top, y2: height - PAD.bottom });
-    return right - left > name.length * 5.6 ? [line, text((left + right) / 2, height - 6, name, { class: "axis-name", "text-anchor": "middle" })] : [line];
+    const line = svg("line", {
+      class: "phase",
+      x1: left,
+      x2: left,
+      y1: PAD.top,
+      y2: height - PAD.bottom,
+    });
+    return right - left > name.length * 5.6
+      ? [
+          line,
+          text((left + right) / 2, height - 6, name, {
+            class: "axis-name",
+            "text-anchor": "middle",
+          }),
+        ]
+      : [line];
   });
 }
 
-const UNITS = [[2 ** 10, "1 KiB"], [2 ** 20, "1 MiB"], [2 ** 30, "1 GiB"], [2 ** 40, "1 TiB"]];
+const UNITS = [
+  [2 ** 10, "1 KiB"],
+  [2 ** 20, "1 MiB"],
+  [2 ** 30, "1 GiB"],
+  [2 ** 40, "1 TiB"],
+];
 const log = Math.log2;
 
 /** The ends of the axes: sizes and bytes, the machine's line within. */
 function ends(points, limit) {
   const values = points.flatMap((p) => [p.memory.tensors_peak, p.memory.process_bound]);
   const low = Math.min(...values);
-  return { low: log(low / 1.5), high: log(Math.max(limit ?? 0, ...values) * 1.5), first: log(points[0].at), last: log(points[points.length - 1].at) };
+  return {
+    low: log(low / 1.5),
+    high: log(Math.max(limit ?? 0, ...values) * 1.5),
+    first: log(points[0].at),
+    last: log(points[points.length - 1].at),
+  };
 }
 
 /**
@@ -77,28 +139,74 @@ function ends(points, limit) {
  * @param points [{at, memory}], smallest first; @param limit bytes of this machine, or null
  */
 export function drawCurve(points, limit, now, width, height, pick) {
-  if (points.length < 2) return svg("svg", { class: "chart", width, height }, text(10, 24, "tracing …", { class: "axis-name" }));
+  if (points.length < 2)
+    return svg(
+      "svg",
+      { class: "chart", width, height },
+      text(10, 24, "tracing …", { class: "axis-name" }),
+    );
   const end = ends(points, limit);
   const span = Math.max(0.1, end.last - end.first);
   const x = (at) => PAD.left + ((width - PAD.left - PAD.right) * (log(at) - end.first)) / span;
-  const y = (value) => PAD.top + ((height - PAD.top - PAD.bottom) * (end.high - log(value))) / (end.high - end.low);
-  const line = (field) => points.map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${y(p.memory[field]).toFixed(1)}`).join("");
+  const y = (value) =>
+    PAD.top + ((height - PAD.top - PAD.bottom) * (end.high - log(value))) / (end.high - end.low);
+  const line = (field) =>
+    points
+      .map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${y(p.memory[field]).toFixed(1)}`)
+      .join("");
   const today = points.find((p) => p.at === now);
-  const picture = svg("svg", { class: "chart curve", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "memory over the size of the input" },
-    ...gridlines(end, y, width), ...sizeNames(points, x, height), ...machine(limit, y, width),
-    svg("path", { class: "line tensors", d: line("tensors_peak") }), svg("path", { class: "line process", d: line("process_bound") }),
-    ...(today ? [svg("line", { class: "cursor", x1: x(now), x2: x(now), y1: PAD.top, y2: height - PAD.bottom }), svg("circle", { class: "cursor", cx: x(now), cy: y(today.memory.process_bound), r: 3.5 })] : []));
+  const picture = svg(
+    "svg",
+    {
+      class: "chart curve",
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": "memory over the size of the input",
+    },
+    ...gridlines(end, y, width),
+    ...sizeNames(points, x, height),
+    ...machine(limit, y, width),
+    svg("path", { class: "line tensors", d: line("tensors_peak") }),
+    svg("path", { class: "line process", d: line("process_bound") }),
+    ...(today
+      ? [
+          svg("line", {
+            class: "cursor",
+            x1: x(now),
+            x2: x(now),
+            y1: PAD.top,
+            y2: height - PAD.bottom,
+          }),
+          svg("circle", { class: "cursor", cx: x(now), cy: y(today.memory.process_bound), r: 3.5 }),
+        ]
+      : []),
+  );
   picture.addEventListener("pointerdown", (event) => {
     const place = event.clientX - picture.getBoundingClientRect().left;
-    pick(points.reduce((best, p) => (Math.abs(x(p.at) - place) < Math.abs(x(best.at) - place) ? p : best)).at);
+    pick(
+      points.reduce((best, p) =>
+        Math.abs(x(p.at) - place) < Math.abs(x(best.at) - place) ? p : best,
+      ).at,
+    );
   });
   return picture;
 }
 
 function gridlines(end, y, width) {
-  return UNITS.filter(([value]) => log(value) > end.low && log(value) < end.high).flatMap(([value, name]) => [
-    svg("line", { class: "rule", x1: PAD.left, x2: width - PAD.right, y1: y(value), y2: y(value) }),
-    text(PAD.left + 2, y(value) - 3, name, { class: "axis-name" })]);
+  return UNITS.filter(([value]) => log(value) > end.low && log(value) < end.high).flatMap(
+    ([value, name]) => [
+      svg("line", {
+        class: "rule",
+        x1: PAD.left,
+        x2: width - PAD.right,
+        y1: y(value),
+        y2: y(value),
+      }),
+      text(PAD.left + 2, y(value) - 3, name, { class: "axis-name" }),
+    ],
+  );
 }
 
 function sizeNames(points, x, height) {
@@ -111,14 +219,30 @@ function sizeNames(points, x, height) {
     if (!(few || doubling({ at: size })) || place - wide / 2 < free) return [];
     free = place + wide / 2;
     const last = size === points[points.length - 1].at;
-    return [text(place, height - 6, String(size), { class: "axis-name", "text-anchor": last ? "end" : "middle" })];
+    return [
+      text(place, height - 6, String(size), {
+        class: "axis-name",
+        "text-anchor": last ? "end" : "middle",
+      }),
+    ];
   });
 }
 
 function machine(limit, y, width) {
   if (!limit) return [];
-  return [svg("line", { class: "limit", x1: PAD.left, x2: width - PAD.right, y1: y(limit), y2: y(limit) }),
-    text(width - PAD.right, y(limit) - 4, `this machine ${bytes(limit)}`, { class: "limit-name", "text-anchor": "end" })];
+  return [
+    svg("line", {
+      class: "limit",
+      x1: PAD.left,
+      x2: width - PAD.right,
+      y1: y(limit),
+      y2: y(limit),
+    }),
+    text(width - PAD.right, y(limit) - 4, `this machine ${bytes(limit)}`, {
+      class: "limit-name",
+      "text-anchor": "end",
+    }),
+  ];
 }
 
 /** The largest size whose process stays below the machine's memory, of those traced; null if none. */

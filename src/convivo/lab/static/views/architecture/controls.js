@@ -2,22 +2,56 @@
 
 import { field, fill, h, select, tick, whole } from "../../core/dom.js";
 
-const MODES = [["train", "training"], ["infer", "inference"]];
-const PRECISIONS = [["fp32", "float32"], ["bf16", "bfloat16"], ["fp16", "float16"]];
-const OPTIMIZERS = [["momentum", "SGD, momentum"], ["sgd", "SGD"], ["adam", "Adam"], ["adamw", "AdamW"]];
-const DETAILS = [["auto", "as fits"], ["layers", "every layer"], ["blocks", "blocks"]];
-const TASKS = { classify: "Classify", segment: "Segment", reconstruct: "Reconstruct", generate: "Generate" };
+const MODES = [
+  ["train", "training"],
+  ["infer", "inference"],
+];
+const PRECISIONS = [
+  ["fp32", "float32"],
+  ["bf16", "bfloat16"],
+  ["fp16", "float16"],
+];
+const OPTIMIZERS = [
+  ["momentum", "SGD, momentum"],
+  ["sgd", "SGD"],
+  ["adam", "Adam"],
+  ["adamw", "AdamW"],
+];
+const DETAILS = [
+  ["auto", "as fits"],
+  ["layers", "every layer"],
+  ["blocks", "blocks"],
+];
+const TASKS = {
+  classify: "Classify",
+  segment: "Segment",
+  reconstruct: "Reconstruct",
+  generate: "Generate",
+};
 const AXES = { 1: ["length"], 2: ["rows", "columns"], 3: ["slices", "rows", "columns"] };
 
 /** What another network or dimension lets go: its own sizes and counts hold again. */
-const AFRESH = { size: [], channels: 0, classes: 0, options: "", width: 1, pin: -1, run: "", step: 0 };
+const AFRESH = {
+  size: [],
+  channels: 0,
+  classes: 0,
+  options: "",
+  width: 1,
+  pin: -1,
+  run: "",
+  step: 0,
+};
 
 /**
  * @param lab the shell's; @param data data.Architecture
  * @returns {{element: HTMLElement, draw: Function, pick: Function, by: Function}}
  */
 export function controls(lab, data) {
-  const rows = [h("div", { class: "tools" }), h("div", { class: "tools" }), h("div", { class: "sizes" })];
+  const rows = [
+    h("div", { class: "tools" }),
+    h("div", { class: "tools" }),
+    h("div", { class: "sizes" }),
+  ];
   const element = h("div", {}, ...rows);
   let stops = [];
   let asked = null;
@@ -40,31 +74,108 @@ export function controls(lab, data) {
   }
 
   function network(state, entry) {
-    const groups = Object.entries(TASKS).map(([task, title]) => h("optgroup", { label: title },
-      ...data.listed.nets.filter((net) => net.task === task).map((net) => h("option", { value: net.name, text: net.name, selected: net.name === entry.name }))));
-    const nets = h("select", { "aria-label": "Network", onchange: () => lab.set({ ...AFRESH, net: nets.value }) }, ...groups);
-    const dims = h("div", { class: "tabs", role: "group", "aria-label": "Dimensions" }, ...[1, 2, 3].map((d) =>
-      h("button", { type: "button", text: `${d}D`, "aria-pressed": String(d === state.dims), onclick: () => lab.set({ ...AFRESH, net: state.net, dims: d }) })));
+    const groups = Object.entries(TASKS).map(([task, title]) =>
+      h(
+        "optgroup",
+        { label: title },
+        ...data.listed.nets
+          .filter((net) => net.task === task)
+          .map((net) =>
+            h("option", { value: net.name, text: net.name, selected: net.name === entry.name }),
+          ),
+      ),
+    );
+    const nets = h(
+      "select",
+      { "aria-label": "Network", onchange: () => lab.set({ ...AFRESH, net: nets.value }) },
+      ...groups,
+    );
+    const dims = h(
+      "div",
+      { class: "tabs", role: "group", "aria-label": "Dimensions" },
+      ...[1, 2, 3].map((d) =>
+        h("button", {
+          type: "button",
+          text: `${d}D`,
+          "aria-pressed": String(d === state.dims),
+          onclick: () => lab.set({ ...AFRESH, net: state.net, dims: d }),
+        }),
+      ),
+    );
     const runs = data.listed.runs.map((run) => [run.entry, `${run.name} (${run.net})`]);
-    replace(rows[0], nets, dims, field("detail", select(DETAILS, state.detail, (detail) => lab.set({ detail, pin: -1 }))),
-      asked.dims > 1 ? tick("axes alike", state.lock, (lock) => lab.set(lock ? { lock, size: Array(asked.dims).fill(Math.max(...asked.size)) } : { lock })) : null,
-      runs.length ? field("own run", select([["", "none"], ...runs], state.run, (run) => lab.set({ run, step: 0 }))) : null,
-      h("span", { class: "muted paper", text: entry.paper, title: entry.paper }));
+    replace(
+      rows[0],
+      nets,
+      dims,
+      field(
+        "detail",
+        select(DETAILS, state.detail, (detail) => lab.set({ detail, pin: -1 })),
+      ),
+      asked.dims > 1
+        ? tick("axes alike", state.lock, (lock) =>
+            lab.set(
+              lock ? { lock, size: Array(asked.dims).fill(Math.max(...asked.size)) } : { lock },
+            ),
+          )
+        : null,
+      runs.length
+        ? field(
+            "own run",
+            select([["", "none"], ...runs], state.run, (run) => lab.set({ run, step: 0 })),
+          )
+        : null,
+      h("span", { class: "muted paper", text: entry.paper, title: entry.paper }),
+    );
   }
 
   function use(state) {
     const own = { run: "" };
-    replace(rows[1], field("use", select(MODES, state.mode, (mode) => lab.set({ mode, step: 0, ...own }))),
-      field("batch", whole(state.batch, 1, 65536, (batch) => lab.set({ batch, ...own }))),
-      field("numbers", select(PRECISIONS, state.precision, (precision) => lab.set({ precision, step: 0, ...own }))),
-      state.mode === "train" ? field("optimizer", select(OPTIMIZERS, state.optimizer, (optimizer) => lab.set({ optimizer, step: 0, ...own }))) : null,
-      field("channels in", whole(asked.channels, 1, 4096, (channels) => lab.set({ channels, ...own }))),
-      field("outputs", whole(asked.classes, 1, 100000, (classes) => lab.set({ classes, ...own }))),
-      lab.card ? h("button", { type: "button", text: "size of the open data", title: "channels and size of the data, each axis rounded up to a size that the network takes", onclick: fromData }) : null);
+    replace(
+      rows[1],
+      field(
+        "use",
+        select(MODES, state.mode, (mode) => lab.set({ mode, step: 0, ...own })),
+      ),
+      field(
+        "batch",
+        whole(state.batch, 1, 65536, (batch) => lab.set({ batch, ...own })),
+      ),
+      field(
+        "numbers",
+        select(PRECISIONS, state.precision, (precision) => lab.set({ precision, step: 0, ...own })),
+      ),
+      state.mode === "train"
+        ? field(
+            "optimizer",
+            select(OPTIMIZERS, state.optimizer, (optimizer) =>
+              lab.set({ optimizer, step: 0, ...own }),
+            ),
+          )
+        : null,
+      field(
+        "channels in",
+        whole(asked.channels, 1, 4096, (channels) => lab.set({ channels, ...own })),
+      ),
+      field(
+        "outputs",
+        whole(asked.classes, 1, 100000, (classes) => lab.set({ classes, ...own })),
+      ),
+      lab.card
+        ? h("button", {
+            type: "button",
+            text: "size of the open data",
+            title:
+              "channels and size of the data, each axis rounded up to a size that the network takes",
+            onclick: fromData,
+          })
+        : null,
+    );
   }
 
   function replace(row, ...parts) {
-    const place = [...row.querySelectorAll("select, input, button")].indexOf(document.activeElement);
+    const place = [...row.querySelectorAll("select, input, button")].indexOf(
+      document.activeElement,
+    );
     fill(row, ...parts);
     if (place >= 0) row.querySelectorAll("select, input, button")[place]?.focus();
   }
@@ -86,7 +197,13 @@ export function controls(lab, data) {
   }
 
   function slider(name, axis) {
-    const range = h("input", { type: "range", min: 0, step: 1, "aria-label": name, oninput: () => put(stops[Number(range.value)], axis) });
+    const range = h("input", {
+      type: "range",
+      min: 0,
+      step: 1,
+      "aria-label": name,
+      oninput: () => put(stops[Number(range.value)], axis),
+    });
     return h("label", { class: "field size" }, h("span", { text: name }), range, h("output", {}));
   }
 

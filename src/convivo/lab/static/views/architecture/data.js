@@ -15,16 +15,23 @@ export function options(text) {
     if (word === "true" || word === "false") return word === "true";
     return /^-?\d+(\.\d+)?$/.test(word) ? Number(word) : word;
   };
-  return Object.fromEntries(text.split(";").filter((part) => part.includes("=")).map((part) => {
-    const [name, word] = part.split("=");
-    return [name, value(word)];
-  }));
+  return Object.fromEntries(
+    text
+      .split(";")
+      .filter((part) => part.includes("="))
+      .map((part) => {
+        const [name, word] = part.split("=");
+        return [name, value(word)];
+      }),
+  );
 }
 
 /** The reverse. */
 export function optionText(found) {
   const word = (value) => (Array.isArray(value) ? `${value.join(",")},` : String(value));
-  return Object.entries(found).map(([name, value]) => `${name}=${word(value)}`).join(";");
+  return Object.entries(found)
+    .map(([name, value]) => `${name}=${word(value)}`)
+    .join(";");
 }
 
 /** The question that a state of the view asks, of a network as the server lists it. */
@@ -32,10 +39,17 @@ export function question(state, entry) {
   const { counted } = entry;
   const usual = Array(state.dims).fill(counted.samples_per_axis);
   return {
-    net: entry.name, dims: state.dims, channels: state.channels || counted.in_channels,
-    size: state.size.length === state.dims ? state.size : usual, classes: state.classes || counted.num_classes,
-    batch: state.batch, mode: state.mode, precision: state.precision, optimizer: state.optimizer,
-    width: state.width, options: options(state.options),
+    net: entry.name,
+    dims: state.dims,
+    channels: state.channels || counted.in_channels,
+    size: state.size.length === state.dims ? state.size : usual,
+    classes: state.classes || counted.num_classes,
+    batch: state.batch,
+    mode: state.mode,
+    precision: state.precision,
+    optimizer: state.optimizer,
+    width: state.width,
+    options: options(state.options),
   };
 }
 
@@ -61,7 +75,10 @@ export class Architecture {
   }
 
   entry(name) {
-    return this.listed.nets.find((net) => net.name === name) ?? this.listed.nets.find((net) => net.name === "unet_2015");
+    return (
+      this.listed.nets.find((net) => net.name === name) ??
+      this.listed.nets.find((net) => net.name === "unet_2015")
+    );
   }
 
   get limit() {
@@ -75,7 +92,8 @@ export class Architecture {
       this.planKey = key;
       clearTimeout(this.waiting);
       this.abort?.abort();
-      if (!this.plans.has(key)) this.waiting = setTimeout(() => this.askPlan(key, asked), this.last ? SETTLE_MS : 0);
+      if (!this.plans.has(key))
+        this.waiting = setTimeout(() => this.askPlan(key, asked), this.last ? SETTLE_MS : 0);
     }
     return this.plans.get(key) ?? null;
   }
@@ -101,7 +119,13 @@ export class Architecture {
 
   /** Sizes of one axis that the network takes, [] while unknown. */
   sizes(asked, usual) {
-    const plain = { ...asked, size: Array(asked.dims).fill(usual), batch: 1, mode: "infer", precision: "fp32" };
+    const plain = {
+      ...asked,
+      size: Array(asked.dims).fill(usual),
+      batch: 1,
+      mode: "infer",
+      precision: "fp32",
+    };
     const key = keyOf(plain);
     if (key !== this.sizesKey) {
       this.sizesKey = key;
@@ -111,7 +135,9 @@ export class Architecture {
   }
 
   async askSizes(key, asked) {
-    const found = await this.api.ask("arch/sizes", asked).catch(() => ({ sizes: [usualOf(asked)] }));
+    const found = await this.api
+      .ask("arch/sizes", asked)
+      .catch(() => ({ sizes: [usualOf(asked)] }));
     keep(this.stops, key, found.sizes);
     this.arrived();
   }
@@ -124,12 +150,18 @@ export class Architecture {
   /** The traced part of the curve over `axis` (-1: all axes alike), smallest first. */
   curve(asked, axis, stops) {
     const sizeAt = (n) => asked.size.map((old, a) => (axis < 0 || a === axis ? n : old));
-    const key = keyOf([{ ...asked, size: axis < 0 ? null : asked.size.map((n, a) => (a === axis ? 0 : n)) }, axis, stops.join()]);
+    const key = keyOf([
+      { ...asked, size: axis < 0 ? null : asked.size.map((n, a) => (a === axis ? 0 : n)) },
+      axis,
+      stops.join(),
+    ]);
     if (key !== this.curveKey && stops.length) {
       this.curveKey = key;
       this.curveDone = false;
       const now = asked.size[Math.max(0, axis)];
-      const nearest = [...stops].sort((a, b) => Math.abs(Math.log(a / now)) - Math.abs(Math.log(b / now)));
+      const nearest = [...stops].sort(
+        (a, b) => Math.abs(Math.log(a / now)) - Math.abs(Math.log(b / now)),
+      );
       this.trace(key, asked, nearest, sizeAt);
     }
     const found = stops.map((n) => ({ at: n, ...this.point(asked, sizeAt(n)) }));
@@ -148,7 +180,8 @@ export class Architecture {
       if (!found) break;
       found.points.forEach((p, i) => {
         keep(this.points, keyOf({ ...asked, size: wanted[i] }), p, 50 * KEPT);
-        if (this.limit && p.memory?.process_bound > BEYOND * this.limit) most = Math.min(most, part[i]);
+        if (this.limit && p.memory?.process_bound > BEYOND * this.limit)
+          most = Math.min(most, part[i]);
       });
       this.arrived();
     }
@@ -159,7 +192,11 @@ export class Architecture {
 
   /** Whether all that was asked for is there: nothing on the page will move by itself. */
   get settled() {
-    return (this.plans.has(this.planKey) || this.errors.has(this.planKey)) && this.stops.has(this.sizesKey) && this.curveDone;
+    return (
+      (this.plans.has(this.planKey) || this.errors.has(this.planKey)) &&
+      this.stops.has(this.sizesKey) &&
+      this.curveDone
+    );
   }
 }
 

@@ -1,6 +1,15 @@
 // Files that the page hands over: made here, never sent anywhere.
 
-const STYLED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font", "fill-opacity", "stroke-opacity"];
+const STYLED = [
+  "fill",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "opacity",
+  "font",
+  "fill-opacity",
+  "stroke-opacity",
+];
 
 /** Save a text under a name. */
 export function download(name, kind, content) {

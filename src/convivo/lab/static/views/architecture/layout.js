@@ -59,10 +59,12 @@ function collapsed(groups, depth) {
 /** Groups, few enough to be drawn side by side; `detail` "layers" leaves all of them. */
 export function grouped(nodes, detail = "auto", fitting = MOST_BOXES) {
   const fine = fused(nodes);
-  const most = detail === "layers" ? Infinity : detail === "blocks" ? 24 : Math.min(MOST_BOXES, fitting);
+  const most =
+    detail === "layers" ? Infinity : detail === "blocks" ? 24 : Math.min(MOST_BOXES, fitting);
   const deepest = Math.max(0, ...nodes.map((node) => node.scopes.length - 1));
   let found = fine;
-  for (let depth = deepest; depth >= 1 && found.length > most; depth -= 1) found = collapsed(fine, depth);
+  for (let depth = deepest; depth >= 1 && found.length > most; depth -= 1)
+    found = collapsed(fine, depth);
   return found;
 }
 
@@ -83,12 +85,18 @@ export function boxes(nodes, detail, fitting) {
     const loud = group.filter((node) => !node.quiet);
     const last = loud[loud.length - 1] ?? main;
     return {
-      id, ids: group.map((node) => node.id), main,
+      id,
+      ids: group.map((node) => node.id),
+      main,
       name: loud.length > 1 ? shared(group) : main.name || main.word,
       word: loud.length > 1 ? `${loud.length} layers` : main.word,
-      many: loud.length > 1, kind: loud.length > 1 ? "block" : kindOf(main), shape: last.shape,
+      many: loud.length > 1,
+      kind: loud.length > 1 ? "block" : kindOf(main),
+      shape: last.shape,
       sources: [...new Set(from)].filter((s) => s !== id),
-      parameters: sum(group, "parameters"), macs: sum(group, "macs"), kept: sum(group, "kept"),
+      parameters: sum(group, "parameters"),
+      macs: sum(group, "macs"),
+      kept: sum(group, "kept"),
     };
   });
 }
@@ -121,11 +129,14 @@ function depths(list, size) {
   const found = [];
   for (const box of list) {
     const grid = box.shape.slice(1);
-    const source = box.sources.find((s) => s < 0 || list[s].shape.length > 1) ?? box.sources[0] ?? -1;
+    const source =
+      box.sources.find((s) => s < 0 || list[s].shape.length > 1) ?? box.sources[0] ?? -1;
     const before = source < 0 ? size : list[source].shape.slice(1);
     const level = source < 0 ? 0 : found[source];
-    if (grid.length === size.length && before.length === size.length) found.push(level + halvings(before, grid));
-    else if (grid.length === size.length) found.push(halvings(size, grid)); // from a code to a grid
+    if (grid.length === size.length && before.length === size.length)
+      found.push(level + halvings(before, grid));
+    else if (grid.length === size.length)
+      found.push(halvings(size, grid)); // from a code to a grid
     else found.push(level);
   }
   return found;
@@ -159,7 +170,12 @@ export function layout(nodes, size, width, detail) {
     x += wide + gap;
     return at;
   });
-  return { ...lowered(placed, given), edges: edges(placed), width: Math.max(width, total), levels: levelNames(placed, size) };
+  return {
+    ...lowered(placed, given),
+    edges: edges(placed),
+    width: Math.max(width, total),
+    levels: levelNames(placed, size),
+  };
 }
 
 /** The input as a box of its own, left of all others. */
@@ -196,7 +212,8 @@ function levelNames(placed, size) {
   const names = new Map();
   for (const box of placed) {
     const grid = box.shape.slice(1);
-    if (grid.length === size.length && !names.has(box.depth)) names.set(box.depth, { y: box.y, text: gridName(grid) });
+    if (grid.length === size.length && !names.has(box.depth))
+      names.set(box.depth, { y: box.y, text: gridName(grid) });
   }
   return [...names.values()];
 }
@@ -212,7 +229,10 @@ function edges(placed) {
       }
       const from = placed[source];
       const between = placed.slice(source + 1, box.id);
-      const valley = between.length > 1 && from.depth === box.depth && between.every((b) => b.depth > box.depth || b.id >= box.id - 1);
+      const valley =
+        between.length > 1 &&
+        from.depth === box.depth &&
+        between.every((b) => b.depth > box.depth || b.id >= box.id - 1);
       const kind = !between.length ? "next" : valley ? "across" : "arc";
       found.push({ from: source, to: box.id, kind });
     }

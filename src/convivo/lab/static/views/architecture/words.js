@@ -5,9 +5,12 @@ import { fieldPicture, KINDS } from "./graph.js";
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export const MEANING = {
-  parameters: "weights and biases, and running statistics", outputs: "the input, and what layers keep for the backward pass",
-  gradients: "of the parameters", losses: "the loss, and the gradients that flow back through the outputs",
-  optimizer: "its state: momentum, squared gradients", operations: "workspace of the kernels, temporaries",
+  parameters: "weights and biases, and running statistics",
+  outputs: "the input, and what layers keep for the backward pass",
+  gradients: "of the parameters",
+  losses: "the loss, and the gradients that flow back through the outputs",
+  optimizer: "its state: momentum, squared gradients",
+  operations: "workspace of the kernels, temporaries",
 };
 
 /** 6400 -> "6,400". */
@@ -17,14 +20,21 @@ export const commas = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, 
 export function bytes(value) {
   let unit = 0;
   let left = value;
-  while (left >= 1024 && unit < UNITS.length - 1) { left /= 1024; unit += 1; }
+  while (left >= 1024 && unit < UNITS.length - 1) {
+    left /= 1024;
+    unit += 1;
+  }
   const digits = unit === 0 || left >= 100 ? 0 : left >= 10 ? 1 : 2;
   return `${left.toFixed(digits)} ${UNITS[unit]}`;
 }
 
 /** Large counts: "150.4 billion". */
 export function spoken(value) {
-  for (const [size, word] of [[1e12, "trillion"], [1e9, "billion"], [1e6, "million"]]) {
+  for (const [size, word] of [
+    [1e12, "trillion"],
+    [1e9, "billion"],
+    [1e6, "million"],
+  ]) {
     if (value >= size) return `${(value / size).toPrecision(4)} ${word}`;
   }
   return commas(value);
@@ -34,29 +44,80 @@ export function spoken(value) {
 export const written = (sum) => sum.replace(/\*/g, " × ").replace(/\+/g, " + ");
 
 /** Seconds of a step. */
-export const seconds = (value) => (value >= 1 ? `${value.toPrecision(3)} s` : `${(1000 * value).toPrecision(3)} ms`);
+export const seconds = (value) =>
+  value >= 1 ? `${value.toPrecision(3)} s` : `${(1000 * value).toPrecision(3)} ms`;
 
-const row = (name, ...cells) => h("tr", {}, h("th", { scope: "row", text: name }), ...cells.map((cell) => h("td", { text: cell })));
+const row = (name, ...cells) =>
+  h(
+    "tr",
+    {},
+    h("th", { scope: "row", text: name }),
+    ...cells.map((cell) => h("td", { text: cell })),
+  );
 
 /** The six kinds, their sum, and the process around them. */
 export function memoryTable(memory) {
-  const kind = (name) => h("tr", { title: MEANING[name] }, h("th", { scope: "row" }, h("i", { class: `swatch ${name}` }), name),
-    h("td", { class: "exact", text: commas(memory[name]) }), h("td", { text: bytes(memory[name]) }));
-  const sums = [["tensors at the peak", "tensors_peak", "total"], ["libraries, holes, code", "overhead", ""], ["process, expected", "process_peak", "total"], ["process, at most", "process_bound", ""]];
-  return h("table", { class: "list memory", "data-table": "memory" }, h("tbody", {}, ...KINDS.map(kind),
-    ...sums.map(([title, field, style]) => h("tr", { class: style }, h("th", { scope: "row", text: title }), h("td", { class: "exact", text: commas(memory[field]) }), h("td", { text: bytes(memory[field]) })))));
+  const kind = (name) =>
+    h(
+      "tr",
+      { title: MEANING[name] },
+      h("th", { scope: "row" }, h("i", { class: `swatch ${name}` }), name),
+      h("td", { class: "exact", text: commas(memory[name]) }),
+      h("td", { text: bytes(memory[name]) }),
+    );
+  const sums = [
+    ["tensors at the peak", "tensors_peak", "total"],
+    ["libraries, holes, code", "overhead", ""],
+    ["process, expected", "process_peak", "total"],
+    ["process, at most", "process_bound", ""],
+  ];
+  return h(
+    "table",
+    { class: "list memory", "data-table": "memory" },
+    h(
+      "tbody",
+      {},
+      ...KINDS.map(kind),
+      ...sums.map(([title, field, style]) =>
+        h(
+          "tr",
+          { class: style },
+          h("th", { scope: "row", text: title }),
+          h("td", { class: "exact", text: commas(memory[field]) }),
+          h("td", { text: bytes(memory[field]) }),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Predicted beside measured, of a run. */
 export function comparison(run) {
   const measured = run.measured ?? {};
-  const rows = [...KINDS.map((kind) => [kind, run.predicted?.[kind], measured.memory?.[kind]]),
-    ["tensors at the peak", run.predicted?.tensors_peak, measured.tensors_peak], ["process", run.predicted?.process_peak, measured.process_peak]];
+  const rows = [
+    ...KINDS.map((kind) => [kind, run.predicted?.[kind], measured.memory?.[kind]]),
+    ["tensors at the peak", run.predicted?.tensors_peak, measured.tensors_peak],
+    ["process", run.predicted?.process_peak, measured.process_peak],
+  ];
   const cell = (value) => (value === null || value === undefined ? "–" : bytes(value));
   const share = (a, b) => (a && b ? `${(100 * (a / b - 1)).toFixed(1).replace("-", "−")} %` : "");
-  const head = h("tr", {}, ...["", "predicted", "measured", "off by"].map((name) => h("th", { scope: "col", text: name })));
-  const time = row("seconds a step", measured.seconds_foretold ? seconds(measured.seconds_foretold) : "–", measured.seconds_per_step ? seconds(measured.seconds_per_step) : "–", share(measured.seconds_foretold, measured.seconds_per_step));
-  return h("table", { class: "list", "data-table": "measured" }, h("thead", {}, head), h("tbody", {}, ...rows.map(([name, a, b]) => row(name, cell(a), cell(b), share(a, b))), time));
+  const head = h(
+    "tr",
+    {},
+    ...["", "predicted", "measured", "off by"].map((name) => h("th", { scope: "col", text: name })),
+  );
+  const time = row(
+    "seconds a step",
+    measured.seconds_foretold ? seconds(measured.seconds_foretold) : "–",
+    measured.seconds_per_step ? seconds(measured.seconds_per_step) : "–",
+    share(measured.seconds_foretold, measured.seconds_per_step),
+  );
+  return h(
+    "table",
+    { class: "list", "data-table": "measured" },
+    h("thead", {}, head),
+    h("tbody", {}, ...rows.map(([name, a, b]) => row(name, cell(a), cell(b), share(a, b))), time),
+  );
 }
 
 const axes = (values) => values.join(" × ");
@@ -67,46 +128,143 @@ export function boxFacts(box, { nodes, rows, question }, batch) {
   const inside = box.ids.map((id) => nodes[id]);
   const main = box.many ? inside[inside.length - 1] : box.main;
   const facts = [["shape", axes(box.shape)]];
-  if (box.parameters) facts.push(["parameters", box.many ? commas(box.parameters) : sums(inside, "parameters_sum", box.parameters)]);
-  if (box.macs) facts.push(["multiply-accumulates", box.many ? commas(box.macs) : sums(inside, "macs_sum", box.macs)]);
+  if (box.parameters)
+    facts.push([
+      "parameters",
+      box.many ? commas(box.parameters) : sums(inside, "parameters_sum", box.parameters),
+    ]);
+  if (box.macs)
+    facts.push([
+      "multiply-accumulates",
+      box.many ? commas(box.macs) : sums(inside, "macs_sum", box.macs),
+    ]);
   if (main.field) {
-    facts.push(["receptive field", `${axes(main.field.size)} samples`], ["jump", axes(main.field.jump)], ["starts at", axes(main.field.start).replace(/-/g, "−")]);
+    facts.push(
+      ["receptive field", `${axes(main.field.size)} samples`],
+      ["jump", axes(main.field.jump)],
+      ["starts at", axes(main.field.start).replace(/-/g, "−")],
+    );
   } else if (main.whole) facts.push(["receptive field", "the whole input"]);
-  const table = h("table", { class: "list" }, h("tbody", {}, ...facts.map(([name, value]) => row(name, value))));
-  const seen = main.field ? [h("div", { class: "seen-of-input" }, fieldPicture(main.field, size, box.shape), h("p", { class: "muted", text: "What the middle sample sees of the input, to scale; dashed, what its neighbour sees." }))] : [];
+  const table = h(
+    "table",
+    { class: "list" },
+    h("tbody", {}, ...facts.map(([name, value]) => row(name, value))),
+  );
+  const seen = main.field
+    ? [
+        h(
+          "div",
+          { class: "seen-of-input" },
+          fieldPicture(main.field, size, box.shape),
+          h("p", {
+            class: "muted",
+            text: "What the middle sample sees of the input, to scale; dashed, what its neighbour sees.",
+          }),
+        ),
+      ]
+    : [];
   return [table, ...seen, ...keptFacts(box, inside, batch), ...peakFacts(box, inside, rows)];
 }
 
 function sums(inside, field, total) {
-  const found = inside.map((node) => node[field]).filter(Boolean).map(written);
-  return found.length > 1 ? `${found.join("; ")}; together ${commas(total)}` : found[0] ?? commas(total);
+  const found = inside
+    .map((node) => node[field])
+    .filter(Boolean)
+    .map(written);
+  return found.length > 1
+    ? `${found.join("; ")}; together ${commas(total)}`
+    : (found[0] ?? commas(total));
 }
 
 function keptFacts(box, inside, batch) {
   if (!box.kept) return [];
-  const list = inside.flatMap((node) => node.kept_sums.map((sum) => `${node.name || node.word}: ${written(sum)}`));
+  const list = inside.flatMap((node) =>
+    node.kept_sums.map((sum) => `${node.name || node.word}: ${written(sum)}`),
+  );
   const shown = list.slice(0, 8).map((text) => h("li", { text }));
-  const more = list.length > 8 ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })] : [];
-  return [h("h3", { text: "Bytes kept by the forward pass" }), h("p", { class: "muted", text: `batch ${batch} × values × bytes of one` }), h("ul", { class: "sums" }, ...shown, ...more), h("p", { text: `${commas(box.kept)} bytes, ${bytes(box.kept)}` })];
+  const more =
+    list.length > 8 ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })] : [];
+  return [
+    h("h3", { text: "Bytes kept by the forward pass" }),
+    h("p", { class: "muted", text: `batch ${batch} × values × bytes of one` }),
+    h("ul", { class: "sums" }, ...shown, ...more),
+    h("p", { text: `${commas(box.kept)} bytes, ${bytes(box.kept)}` }),
+  ];
 }
 
 function peakFacts(box, inside, rows) {
   const own = rows.filter((r) => box.ids.includes(r.node));
   const list = own.flatMap((r) => r.formulas);
   if (!list.length) return [];
-  return [h("h3", { text: "Bytes at the peak" }), h("ul", { class: "sums" }, ...list.slice(0, 8).map((text) => h("li", { text: written(text) })), ...(list.length > 8 ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })] : []))];
+  return [
+    h("h3", { text: "Bytes at the peak" }),
+    h(
+      "ul",
+      { class: "sums" },
+      ...list.slice(0, 8).map((text) => h("li", { text: written(text) })),
+      ...(list.length > 8
+        ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })]
+        : []),
+    ),
+  ];
 }
 
-const HEAD = ["id", "name", "type", "shape", "reads", "parameters", "parameters_sum", "macs", "macs_sum", "receptive_field", "jump", "start", "bytes_kept", ...KINDS.map((kind) => `peak_${kind}`)];
+const HEAD = [
+  "id",
+  "name",
+  "type",
+  "shape",
+  "reads",
+  "parameters",
+  "parameters_sum",
+  "macs",
+  "macs_sum",
+  "receptive_field",
+  "jump",
+  "start",
+  "bytes_kept",
+  ...KINDS.map((kind) => `peak_${kind}`),
+];
 
 /** The whole table, a row a call; text that begins like a formula of a spreadsheet is kept text. */
 export function csv(plan) {
   const peak = new Map();
   for (const one of plan.rows) if (one.node !== null) peak.set(one.node, one.bytes);
-  const line = (node) => [node.id, node.name, node.kind, axes(node.shape), node.sources.join(" "), node.parameters, node.parameters_sum ?? "", node.macs, node.macs_sum ?? "",
-    ...["size", "jump", "start"].map((field) => (node.field ? axes(node.field[field]) : "")), node.kept, ...KINDS.map((kind) => peak.get(node.id)?.[kind] ?? 0)];
-  const others = plan.rows.filter((r) => r.node === null).map((r) => ["", r.name || "all layers", "", "", "", "", "", "", "", "", "", "", "", ...KINDS.map((kind) => r.bytes[kind])]);
-  return [HEAD, ...plan.nodes.map(line), ...others].map((cells) => cells.map(quoted).join(",")).join("\r\n");
+  const line = (node) => [
+    node.id,
+    node.name,
+    node.kind,
+    axes(node.shape),
+    node.sources.join(" "),
+    node.parameters,
+    node.parameters_sum ?? "",
+    node.macs,
+    node.macs_sum ?? "",
+    ...["size", "jump", "start"].map((field) => (node.field ? axes(node.field[field]) : "")),
+    node.kept,
+    ...KINDS.map((kind) => peak.get(node.id)?.[kind] ?? 0),
+  ];
+  const others = plan.rows
+    .filter((r) => r.node === null)
+    .map((r) => [
+      "",
+      r.name || "all layers",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      ...KINDS.map((kind) => r.bytes[kind]),
+    ]);
+  return [HEAD, ...plan.nodes.map(line), ...others]
+    .map((cells) => cells.map(quoted).join(","))
+    .join("\r\n");
 }
 
 function quoted(cell) {

@@ -12,9 +12,19 @@ export function wish(model, of, index) {
   const list = (values) => Array.from(values);
   const learns = up.kind === "mse" || up.kind === "bce";
   return {
-    dims: model.dims, op: layer.op, kind: layer.kind, size: layer.size, kernel: layer.kernel,
-    stride: layer.stride, dilation: layer.dilation, pad: layer.pad, flip: layer.flip, counted: layer.counted,
-    input: list(model.x), bias: model.bias, grad: list(model.g),
+    dims: model.dims,
+    op: layer.op,
+    kind: layer.kind,
+    size: layer.size,
+    kernel: layer.kernel,
+    stride: layer.stride,
+    dilation: layer.dilation,
+    pad: layer.pad,
+    flip: layer.flip,
+    counted: layer.counted,
+    input: list(model.x),
+    bias: model.bias,
+    grad: list(model.g),
     ...(layer.op === "conv" ? { weight: list(model.w) } : {}),
     ...(layer.op === "unpool" ? { fine: layer.fine, before: list(model.before) } : {}),
     loss: learns ? { kind: up.kind, target: list(up.target) } : { kind: "none" },
@@ -25,7 +35,12 @@ export function wish(model, of, index) {
 /** The parts of the answer, by name. */
 function parts(model, data) {
   const [loss, numeric, db] = data;
-  const lengths = [["z", model.z.length], ["own", model.z.length], ["dx", model.dx.length], ["dw", model.dw.length]];
+  const lengths = [
+    ["z", model.z.length],
+    ["own", model.z.length],
+    ["dx", model.dx.length],
+    ["dw", model.dw.length],
+  ];
   const found = { loss, numeric, db };
   let at = 3;
   for (const [name, length] of lengths) {
@@ -41,7 +56,11 @@ function bounds(model) {
   const links = { ...model.links, factor: model.links.factor.map(Math.abs) };
   const size = gradients(links, absolute(model.x), absolute(model.w), absolute(model.g));
   const n = model.z.length + model.w.length + 2;
-  return { dw: size.dw.map((v) => n * EPS * v), dx: size.dx.map((v) => n * EPS * v), db: n * EPS * size.db };
+  return {
+    dw: size.dw.map((v) => n * EPS * v),
+    dx: size.dx.map((v) => n * EPS * v),
+    db: n * EPS * size.db,
+  };
 }
 
 const within = (a, b, most) => a.every((v, i) => Math.abs(v - b[i]) <= most[i]);
@@ -57,11 +76,20 @@ export function engineCheck(lab) {
     abort?.abort();
     abort = new AbortController();
     try {
-      const { data, headers } = await lab.api.askArray("ops/backward", asked, { signal: abort.signal });
+      const { data, headers } = await lab.api.askArray("ops/backward", asked, {
+        signal: abort.signal,
+      });
       const found = parts(model, data);
       const most = bounds(model);
-      const difference = Math.max(largestDifference(model.dw, found.dw), largestDifference(model.dx, found.dx), model.layer.op === "conv" ? Math.abs(model.db - found.db) : 0);
-      const good = within(model.dw, found.dw, most.dw) && within(model.dx, found.dx, most.dx) && (model.layer.op !== "conv" || Math.abs(model.db - found.db) <= most.db);
+      const difference = Math.max(
+        largestDifference(model.dw, found.dw),
+        largestDifference(model.dx, found.dx),
+        model.layer.op === "conv" ? Math.abs(model.db - found.db) : 0,
+      );
+      const good =
+        within(model.dw, found.dw, most.dw) &&
+        within(model.dx, found.dx, most.dx) &&
+        (model.layer.op !== "conv" || Math.abs(model.db - found.db) <= most.db);
       answer = { key, ...found, difference, good, ms: headers.get("X-Engine-Ms") };
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -13,7 +13,9 @@ const sum = (...under) => math("munder", {}, mo("∑"), row(...under));
 function reads({ layer }) {
   const parts = [mi("i")];
   if (layer.stride.some((s) => s > 1)) parts.push(mo("·"), mi("s"));
-  const tap = layer.flip ? row(mo("("), mi("k"), mo("−"), math("mn", {}, "1"), mo("−"), mi("u"), mo(")")) : mi("u");
+  const tap = layer.flip
+    ? row(mo("("), mi("k"), mo("−"), math("mn", {}, "1"), mo("−"), mi("u"), mo(")"))
+    : mi("u");
   parts.push(mo("+"), tap);
   if (layer.dilation.some((d) => d > 1)) parts.push(mo("·"), mi("d"));
   if (layer.pad.lo.some((p) => p > 0)) parts.push(mo("−"), mi("p"));
@@ -30,7 +32,11 @@ export function formulaOf(model, of) {
     b: () => [sum(mi("i")), g],
     x: () => [sum(reaches), g, ...factor(layer)],
   }[of]();
-  const left = { w: [slope("w", "kernel"), mo("["), mi("u"), mo("]")], b: [slope("b", "bias")], x: [slope("I", "input"), mo("["), mi("j"), mo("]")] }[of];
+  const left = {
+    w: [slope("w", "kernel"), mo("["), mi("u"), mo("]")],
+    b: [slope("b", "bias")],
+    x: [slope("I", "input"), mo("["), mi("j"), mo("]")],
+  }[of];
   return math("math", { display: "block" }, row(...left, mo("="), ...right));
 }
 
@@ -43,12 +49,22 @@ function factor(layer) {
 /** One or two sentences on what the formula is as an operation. */
 export function words(model, of) {
   const { layer } = model;
-  if (layer.op === "relu") return "Where the input is above 0 the gradient passes unchanged; elsewhere it stops. At 0 itself it stops.";
-  if (layer.op === "pool") return layer.kind === "max" ? "The winner of each window takes the window's whole gradient; of equal ones the first." : "Every sample of a window takes an equal share of its gradient.";
-  if (layer.op === "unpool") return { nearest: "A value takes the gradients of all copies of it.", bed_of_nails: "A value takes the gradient of the one place where it was put.", max: "A value takes the gradient of the place its maximum came from; values that tie share it, smaller ones get none." }[layer.kind];
+  if (layer.op === "relu")
+    return "Where the input is above 0 the gradient passes unchanged; elsewhere it stops. At 0 itself it stops.";
+  if (layer.op === "pool")
+    return layer.kind === "max"
+      ? "The winner of each window takes the window's whole gradient; of equal ones the first."
+      : "Every sample of a window takes an equal share of its gradient.";
+  if (layer.op === "unpool")
+    return {
+      nearest: "A value takes the gradients of all copies of it.",
+      bed_of_nails: "A value takes the gradient of the one place where it was put.",
+      max: "A value takes the gradient of the place its maximum came from; values that tie share it, smaller ones get none.",
+    }[layer.kind];
   if (of === "b") return "The bias reaches every output with the factor 1.";
   const turned = layer.flip;
-  if (of === "w") return `G slides over the padded input: a cross-correlation${layer.stride.some((s) => s > 1) ? ", with gaps of the stride" : ""}${turned ? ", its result turned by 180°, since this layer turns its kernel" : ""}.`;
+  if (of === "w")
+    return `G slides over the padded input: a cross-correlation${layer.stride.some((s) => s > 1) ? ", with gaps of the stride" : ""}${turned ? ", its result turned by 180°, since this layer turns its kernel" : ""}.`;
   return `Full ${turned ? "cross-correlation of G with w: the layer turned the kernel, so the way back does not" : "convolution of G with w, that is, a cross-correlation with w turned by 180°"}${layer.stride.some((s) => s > 1) ? "; zeros stand between the samples of G, one less than the stride" : ""}. ${marginWords(layer)}`;
 }
 

@@ -15,7 +15,11 @@ const MOST_ROWS = 400;
 export const NAMES = { w: "∂L/∂w", x: "∂L/∂I", b: "∂L/∂b" };
 
 /** An index as the data's axes have it: "1, 2". */
-export const placed = (at, size, dims) => unflat(at, sheets(size)).slice(3 - dims).join(", ");
+export const placed = (at, size, dims, gap = ", ") =>
+  unflat(at, sheets(size))
+    .slice(3 - dims)
+    .join(gap);
+const narrow = (at, size, dims) => placed(at, size, dims, ",");
 
 /** @param lab @param light (row | null) => void: a row is pointed at */
 export function inspector(lab, light) {
@@ -23,7 +27,11 @@ export function inspector(lab, light) {
   const formula = h("div", { class: "formula" });
   const options = h("div", { class: "tools tight small" });
   const table = h("table", { class: "sum" });
-  const scroll = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Terms of the entry" }, table);
+  const scroll = h(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": "Terms of the entry" },
+    table,
+  );
   const detail = h("p", { class: "exact", "aria-live": "polite" });
   const check = h("div", { class: "extra" });
   const update = updateCard(lab);
@@ -31,60 +39,170 @@ export function inspector(lab, light) {
   let shown = null;
   table.addEventListener("click", (e) => {
     const cell = e.target.closest("[data-v]");
-    if (cell) detail.textContent = `${short(Number(cell.dataset.v))} = ${exact(Number(cell.dataset.v))} = ${hex(Number(cell.dataset.v))}`;
+    if (cell)
+      detail.textContent = `${short(Number(cell.dataset.v))} = ${exact(Number(cell.dataset.v))} = ${hex(Number(cell.dataset.v))}`;
   });
-  table.addEventListener("pointerover", (e) => light(shown?.rows[Number(e.target.closest("tr")?.dataset.row ?? -1)] ?? null));
+  table.addEventListener("pointerover", (e) =>
+    light(shown?.rows[Number(e.target.closest("tr")?.dataset.row ?? -1)] ?? null),
+  );
   table.addEventListener("pointerleave", () => light(null));
-  fill(lab.inspector, title, value, note, formula, options, scroll, detail, check, update.element, more);
+  fill(
+    lab.inspector,
+    title,
+    value,
+    note,
+    formula,
+    options,
+    scroll,
+    detail,
+    check,
+    update.element,
+    more,
+  );
 
   const print = (v) => (typeof v !== "number" ? v : lab.state.all ? exact(v) : short(v));
-  const number = (v) => h("td", typeof v === "number" ? { "data-v": v, title: "click: all digits and bits" } : {}, print(v));
-  const press = (key, text, about) => h("button", { type: "button", text, title: about, "aria-pressed": String(lab.state[key]), onclick: () => lab.set({ [key]: !lab.state[key] }) });
+  const number = (v) =>
+    h(
+      "td",
+      typeof v === "number" ? { "data-v": v, title: "click: all digits and bits" } : {},
+      print(v),
+    );
+  const press = (key, text, about) =>
+    h("button", {
+      type: "button",
+      text,
+      title: about,
+      "aria-pressed": String(lab.state[key]),
+      onclick: () => lab.set({ [key]: !lab.state[key] }),
+    });
 
   /** Columns of the table: names, and what a row holds in them. */
   function columns(model, sum) {
     const { dims, layer, padded, out } = model;
     const where = (r) => {
-      if (sum.of === "w") return r.source === NOTHING ? "pad" : placed(r.source, layer.size, dims);
-      return layer.op === "conv" ? placed(r.weight, layer.kernel, dims) : "";
+      if (sum.of === "w") return r.source === NOTHING ? "pad" : narrow(r.source, layer.size, dims);
+      return layer.op === "conv" ? narrow(r.weight, layer.kernel, dims) : "";
     };
-    const from = (r) => (r.folded ? `${where(r)} ↩ ${placed(r.place, padded, dims)}` : where(r));
-    const base = [["#", (r, i) => i + 1], ["G at", (r) => placed(r.out, out, dims)], ["G", (r) => r.up]];
+    const from = (r) => (r.folded ? `${where(r)}↩${narrow(r.place, padded, dims)}` : where(r));
+    const base = [
+      ["#", (r, i) => i + 1],
+      ["G at", (r) => narrow(r.out, out, dims)],
+      ["G", (r) => r.up],
+    ];
     const tail = [["Σ", (r) => r.running]];
     if (sum.of === "b") return [...base, ...tail];
-    const names = sum.of === "w" ? ["I at", "I", "G·I"] : layer.op === "conv" ? ["w at", "w", "G·w"] : ["", "factor", "product"];
-    return [...base, [names[0], from], [names[1], (r) => r.other], [names[2], (r) => r.product], ...tail];
+    const names =
+      sum.of === "w"
+        ? ["I at", "I", "G·I"]
+        : layer.op === "conv"
+          ? ["w at", "w", "G·w"]
+          : ["", "factor", "product"];
+    return [
+      ...base,
+      [names[0], from],
+      [names[1], (r) => r.other],
+      [names[2], (r) => r.product],
+      ...tail,
+    ];
   }
 
   function drawTable(model, sum, focus, engine) {
     const list = columns(model, sum);
     const partly = model.state.read === "accumulate" && !focus.hoverOut;
     const later = (r) => partly && r.out > focus.step;
-    const rows = sum.rows.slice(0, MOST_ROWS).map((r, i) => h("tr", {
-      "data-row": i, class: [later(r) && "outside", r.folded && "folded", partly && r.out === focus.step && "best"].filter(Boolean).join(" "),
-    }, ...list.map(([, cell], j) => (j === 0 ? h("td", { text: cell(r, i) }) : number(cell(r, i))))));
+    const rows = sum.rows.slice(0, MOST_ROWS).map((r, i) =>
+      h(
+        "tr",
+        {
+          "data-row": i,
+          class: [
+            later(r) && "outside",
+            r.folded && "folded",
+            partly && r.out === focus.step && "best",
+          ]
+            .filter(Boolean)
+            .join(" "),
+        },
+        ...list.map(([, cell], j) =>
+          j === 0 ? h("td", { text: cell(r, i) }) : number(cell(r, i)),
+        ),
+      ),
+    );
     const done = sum.rows.filter((r) => !later(r));
     const soFar = done.length ? done[done.length - 1].running : 0;
     const lines = [];
-    if (partly && done.length < sum.rows.length) lines.push([`so far, ${done.length} of ${sum.rows.length}`, soFar, "so-far"]);
+    if (partly && done.length < sum.rows.length)
+      lines.push([`so far, ${done.length} of ${sum.rows.length}`, soFar, "so-far"]);
     lines.push(["= total, float32 in this order", sum.engine, "single"]);
     if (sum.exact !== sum.engine) lines.push(["exact, rounded once", sum.exact, "exact"]);
-    if (engine !== undefined && engine !== sum.engine) lines.push(["the layer, float32 in its own order", engine, "layer"]);
-    const totals = lines.map(([text, v, name]) => h("tr", { class: name === "single" ? "total" : "", "data-total": name }, h("td", { colspan: list.length - 1, text }), number(v)));
-    if (!sum.rows.length) rows.push(h("tr", {}, h("td", { colspan: list.length, text: "no output reads it: the gradient is 0" })));
-    fill(table, h("caption", { class: "unseen", text: `terms of ${title.textContent}` }), h("thead", {}, h("tr", {}, ...list.map(([text]) => h("th", { scope: "col", text })))), h("tbody", {}, ...rows, ...totals));
+    if (engine !== undefined && engine !== sum.engine)
+      lines.push(["the layer, float32 in its own order", engine, "layer"]);
+    const totals = lines.map(([text, v, name]) =>
+      h(
+        "tr",
+        { class: name === "single" ? "total" : "", "data-total": name },
+        h("td", { colspan: list.length - 1, text }),
+        number(v),
+      ),
+    );
+    if (!sum.rows.length)
+      rows.push(
+        h(
+          "tr",
+          {},
+          h("td", { colspan: list.length, text: "no output reads it: the gradient is 0" }),
+        ),
+      );
+    fill(
+      table,
+      h("caption", { class: "unseen", text: `terms of ${title.textContent}` }),
+      h("thead", {}, h("tr", {}, ...list.map(([text]) => h("th", { scope: "col", text })))),
+      h("tbody", {}, ...rows, ...totals),
+    );
   }
 
   function drawCheck(model, focus, engine) {
     const { of, index } = focus;
     const found = checked(model, of, index);
     const error = relativeError(found.analytic, found.numeric);
-    const line = (name, v, text, key) => h("tr", {}, h("th", { scope: "row", text: name }), h("td", { "data-check": key, "data-v": v, text }));
+    const line = (name, v, text, key) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row", text: name }),
+        h("td", { "data-check": key, "data-v": v, text }),
+      );
     const kinks = model.layer.op === "relu" || model.layer.kind === "max";
-    const numeric = engine && !engine.error ? [line("through the layer, float64", engine.numeric, short(engine.numeric, 10), "layer")] : [];
-    refill(check, h("h3", { text: "Check by central differences" }), h("p", { class: "muted small", text: `(L(v + ε) − L(v − ε)) / 2ε in float64, ε = ${short(model.state.h)}` }),
-      h("table", { class: "list" }, h("tbody", {}, line("analytic", found.analytic, short(found.analytic, 10), "analytic"), line("numeric", found.numeric, short(found.numeric, 10), "numeric"), ...numeric, line("relative error", error, short(error, 2), "error"))),
-      kinks && error > 1e-6 ? h("p", { class: "muted small", text: "ε crosses a kink here: at equal values or at 0 the two sides have different slopes." }) : null);
+    const numeric =
+      engine && !engine.error
+        ? [line("through the layer, float64", engine.numeric, short(engine.numeric, 10), "layer")]
+        : [];
+    refill(
+      check,
+      h("h3", { text: "Check by central differences" }),
+      h("p", {
+        class: "muted small",
+        text: `(L(v + ε) − L(v − ε)) / 2ε in float64, ε = ${short(model.state.h)}`,
+      }),
+      h(
+        "table",
+        { class: "list" },
+        h(
+          "tbody",
+          {},
+          line("analytic", found.analytic, short(found.analytic, 10), "analytic"),
+          line("numeric", found.numeric, short(found.numeric, 10), "numeric"),
+          ...numeric,
+          line("relative error", error, short(error, 2), "error"),
+        ),
+      ),
+      kinks && error > 1e-6
+        ? h("p", {
+            class: "muted small",
+            text: "ε crosses a kink here: at equal values or at 0 the two sides have different slopes.",
+          })
+        : null,
+    );
   }
 
   return {
@@ -98,8 +216,15 @@ export function inspector(lab, light) {
       value.textContent = print(total);
       note.textContent = words(model, of);
       fill(formula, formulaOf(model, of));
-      refill(options, press("all", "all digits", "Print every number so that it can be added up exactly"), press("tab", "as table", "All grids as numbers"));
-      const own = engine && !engine.error ? { w: engine.dw?.[index], x: engine.dx?.[index], b: engine.db }[of] : undefined;
+      refill(
+        options,
+        press("all", "all digits", "Print every number so that it can be added up exactly"),
+        press("tab", "as table", "All grids as numbers"),
+      );
+      const own =
+        engine && !engine.error
+          ? { w: engine.dw?.[index], x: engine.dx?.[index], b: engine.db }[of]
+          : undefined;
       drawTable(model, sum, focus, own);
       drawCheck(model, focus, engine);
       update.draw(model);

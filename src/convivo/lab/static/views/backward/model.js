@@ -1,8 +1,26 @@
 // State + numbers -> everything that the page shows of a backward pass, computed once a state.
 
 import { product } from "../../ops/axes.js";
-import { forward, gradients, magnitude, ownPlace, spreadOut, summed, termsOfBias, termsOfInput, termsOfWeight } from "../../ops/grad.js";
-import { NOTHING, linksOf, outputSize, paddedSize, poolBefore, problem, winners } from "../../ops/grad_links.js";
+import {
+  forward,
+  gradients,
+  magnitude,
+  ownPlace,
+  spreadOut,
+  summed,
+  termsOfBias,
+  termsOfInput,
+  termsOfWeight,
+} from "../../ops/grad.js";
+import {
+  NOTHING,
+  linksOf,
+  outputSize,
+  paddedSize,
+  poolBefore,
+  problem,
+  winners,
+} from "../../ops/grad_links.js";
 import { centralDifference, generator, loss, trained, upstream } from "../../ops/grad_learning.js";
 import { kernelOf, layerOf, sizeOf, smallNumbers } from "./state.js";
 
@@ -21,7 +39,9 @@ export function numbersOf(state, card, region) {
 /** What a target is made with: the centre less the mean of what surrounds it. */
 function differential(count) {
   const middle = Math.floor(count / 2);
-  return Float32Array.from({ length: count }, (_, i) => (i === middle ? 1 : -1 / Math.max(1, count - 1)));
+  return Float32Array.from({ length: count }, (_, i) =>
+    i === middle ? 1 : -1 / Math.max(1, count - 1),
+  );
 }
 
 /** @returns the model, or {wrong} */
@@ -33,7 +53,10 @@ export function build(state, given) {
   const stored = layer.op === "unpool" ? winners(layer, before) : [];
   const x = layer.op === "unpool" ? pooled(layer, before) : before;
   const links = linksOf(layer, x, layer.kind === "max" ? stored : []);
-  const kernel = layer.op === "conv" ? Float32Array.from(kernelOf(state, layer.size.length).values) : new Float32Array(0);
+  const kernel =
+    layer.op === "conv"
+      ? Float32Array.from(kernelOf(state, layer.size.length).values)
+      : new Float32Array(0);
   const up = upstreamOf(state, links, x, kernel);
   const start = { x, w: kernel, bias: layer.op === "conv" ? Math.fround(state.b) : 0 };
   const training = { steps: layer.op === "conv" ? state.t : 0, rate: state.lr, momentum: state.mo };
@@ -44,18 +67,36 @@ export function build(state, given) {
   const g = upstream(z, up);
   const found = gradients(links, x, values.w, g);
   return {
-    state, layer, links, before, stored, up, z, g, next, now, ...values, out: outputSize(layer),
-    padded: layer.op === "unpool" ? layer.size : paddedSize(layer), dims: layer.size.length,
-    dw: Float32Array.from(found.dw), dx: Float32Array.from(found.dx), db: Math.fround(found.db),
-    dpad: Float32Array.from(found.padded), loss: loss(z, up),
+    state,
+    layer,
+    links,
+    before,
+    stored,
+    up,
+    z,
+    g,
+    next,
+    now,
+    ...values,
+    out: outputSize(layer),
+    padded: layer.op === "unpool" ? layer.size : paddedSize(layer),
+    dims: layer.size.length,
+    dw: Float32Array.from(found.dw),
+    dx: Float32Array.from(found.dx),
+    db: Math.fround(found.db),
+    dpad: Float32Array.from(found.padded),
+    loss: loss(z, up),
   };
 }
 
 function tooMany(layer) {
   const out = product(outputSize(layer));
-  if (out > MOST_OUT) return `${out} outputs are more than ${MOST_OUT}: choose a smaller region or a larger stride`;
+  if (out > MOST_OUT)
+    return `${out} outputs are more than ${MOST_OUT}: choose a smaller region or a larger stride`;
   const links = out * product(layer.kernel);
-  return links > MOST_LINKS ? `${links} products are more than ${MOST_LINKS}: choose a smaller region or kernel` : "";
+  return links > MOST_LINKS
+    ? `${links} products are more than ${MOST_LINKS}: choose a smaller region or kernel`
+    : "";
 }
 
 function pooled(layer, before) {
@@ -66,9 +107,16 @@ function pooled(layer, before) {
 /** Where dL/dz comes from, with its target. */
 function upstreamOf(state, links, x, kernel) {
   const z = forward(links, x, kernel, 0);
-  const wanted = links.layer.op === "conv" ? forward(links, x, differential(kernel.length), 0) : z.map(() => 0);
+  const wanted =
+    links.layer.op === "conv" ? forward(links, x, differential(kernel.length), 0) : z.map(() => 0);
   const target = state.g === "bce" ? wanted.map((v) => (v > 0 ? 1 : 0)) : wanted;
-  return { kind: state.g, pin: Math.min(state.hot, z.length - 1), seed: state.seed, own: state.own, target: Float32Array.from(target) };
+  return {
+    kind: state.g,
+    pin: Math.min(state.hot, z.length - 1),
+    seed: state.seed,
+    own: state.own,
+    target: Float32Array.from(target),
+  };
 }
 
 /** How many entries a gradient has. */
@@ -77,7 +125,8 @@ export const countOf = (model, of) => ({ w: model.dw.length, x: model.dx.length,
 /** The gradient that is looked at; weights only where there are some. */
 export const ofNow = (model) => (model.layer.op === "conv" ? model.state.of : "x");
 
-export const stepsOf = (model) => (model.state.read === "gather" ? countOf(model, ofNow(model)) : model.z.length);
+export const stepsOf = (model) =>
+  model.state.read === "gather" ? countOf(model, ofNow(model)) : model.z.length;
 
 /** The terms of one entry. */
 export function termsOf(model, of, index) {
@@ -91,14 +140,25 @@ export function sumOf(model, of, index) {
   const terms = termsOf(model, of, index);
   const own = of === "x" ? ownPlace(model.layer, index) : NOTHING;
   const found = summed(terms);
-  return { ...found, of, index, rows: found.rows.map((r) => ({ ...r, folded: of === "x" && r.place !== own })), magnitude: magnitude(terms) };
+  return {
+    ...found,
+    of,
+    index,
+    rows: found.rows.map((r) => ({ ...r, folded: of === "x" && r.place !== own })),
+    magnitude: magnitude(terms),
+  };
 }
 
 /** The gradients as far as the step: partial sums, or the entries that are done. */
 export function partial(model, step) {
   const { links, x, w, g } = model;
   const found = gradients(links, x, w, g, step + 1);
-  return { dw: Float32Array.from(found.dw), dx: Float32Array.from(found.dx), dpad: Float32Array.from(found.padded), db: Math.fround(found.db) };
+  return {
+    dw: Float32Array.from(found.dw),
+    dx: Float32Array.from(found.dx),
+    dpad: Float32Array.from(found.padded),
+    db: Math.fround(found.db),
+  };
 }
 
 /** Analytic in doubles, and by central differences. */
@@ -106,7 +166,13 @@ export function checked(model, of, index) {
   const { layer, stored, up, x, w, bias, g } = model;
   const fixed = { ...up, kind: up.kind };
   const relink = (values) => linksOf(layer, values, layer.kind === "max" ? stored : []);
-  const numeric = centralDifference(relink, { x, w, bias }, fixed, { grid: of, index }, model.state.h);
+  const numeric = centralDifference(
+    relink,
+    { x, w, bias },
+    fixed,
+    { grid: of, index },
+    model.state.h,
+  );
   const analytic = gradients(model.links, x, w, doubles(model));
   const value = of === "w" ? analytic.dw[index] : of === "x" ? analytic.dx[index] : analytic.db;
   return { numeric, analytic: value, rounded: g };

@@ -26,7 +26,8 @@ function paddedInput(model) {
   });
 }
 
-const hasMargin = (layer) => layer.op !== "unpool" && [...layer.pad.lo, ...layer.pad.hi].some((n) => n > 0);
+const hasMargin = (layer) =>
+  layer.op !== "unpool" && [...layer.pad.lo, ...layer.pad.hi].some((n) => n > 0);
 
 function innerOf(layer) {
   const lo = [...Array(3 - layer.size.length).fill(0), ...layer.pad.lo];
@@ -40,8 +41,15 @@ const imageScale = (values) => (isSigned(values) ? signedScale(values) : greySca
 function shown(model, step) {
   if (model.state.read === "accumulate") return { ...partial(model, step), empty: {} };
   const of = ofNow(model);
-  const empty = (name, count) => (of === name ? Uint8Array.from({ length: count }, (_, i) => (i > step ? 1 : 0)) : undefined);
-  return { dw: model.dw, dx: model.dx, dpad: model.dpad, db: model.db, empty: { w: empty("w", model.dw.length), x: empty("x", model.dx.length) } };
+  const empty = (name, count) =>
+    of === name ? Uint8Array.from({ length: count }, (_, i) => (i > step ? 1 : 0)) : undefined;
+  return {
+    dw: model.dw,
+    dx: model.dx,
+    dpad: model.dpad,
+    db: model.db,
+    empty: { w: empty("w", model.dw.length), x: empty("x", model.dx.length) },
+  };
 }
 
 /** @returns {Item[]} */
@@ -50,7 +58,8 @@ export function scene(model, focus) {
   const now = shown(model, step);
   const lit = marksOf(model, focus);
   const items = [...forwardItems(model), ...gradientItems(model, now)];
-  if (layer.op === "conv" && model.state.read === "gather" && ofNow(model) === "x") items.push(spreadItem(model));
+  if (layer.op === "conv" && model.state.read === "gather" && ofNow(model) === "x")
+    items.push(spreadItem(model));
   return items.map((item) => ({ ...item, marks: lit[item.id] ?? [] }));
 }
 
@@ -58,10 +67,45 @@ function forwardItems(model) {
   const { layer, before, x, z, g, out } = model;
   const margin = hasMargin(layer);
   const values = margin ? paddedInput(model) : x;
-  const first = layer.op === "unpool" ? [{ id: "before", role: "input", title: "Before pooling", values: before, size: sheets(layer.fine), scale: imageScale(before) }] : [];
-  const input = { id: "I", role: "input", title: layer.op === "unpool" ? "I, pooled" : "I, the input", detail: margin ? "with its padding" : "", values, size: sheets(margin ? model.padded : layer.size), scale: imageScale(x), inner: margin ? innerOf(layer) : undefined };
-  const output = { id: "z", role: "output", title: "z, the output", values: z, size: sheets(out), scale: signedScale(z) };
-  const upstream = { id: "g", role: "gradient", title: "G = ∂L/∂z", values: g, size: sheets(out), scale: signedScale(g) };
+  const first =
+    layer.op === "unpool"
+      ? [
+          {
+            id: "before",
+            role: "input",
+            title: "Before pooling",
+            values: before,
+            size: sheets(layer.fine),
+            scale: imageScale(before),
+          },
+        ]
+      : [];
+  const input = {
+    id: "I",
+    role: "input",
+    title: layer.op === "unpool" ? "I, pooled" : "I, the input",
+    detail: margin ? "with its padding" : "",
+    values,
+    size: sheets(margin ? model.padded : layer.size),
+    scale: imageScale(x),
+    inner: margin ? innerOf(layer) : undefined,
+  };
+  const output = {
+    id: "z",
+    role: "output",
+    title: "z, the output",
+    values: z,
+    size: sheets(out),
+    scale: signedScale(z),
+  };
+  const upstream = {
+    id: "g",
+    role: "gradient",
+    title: "G = ∂L/∂z",
+    values: g,
+    size: sheets(out),
+    scale: signedScale(g),
+  };
   return [...first, input, output, upstream];
 }
 
@@ -69,22 +113,66 @@ function gradientItems(model, now) {
   const { layer } = model;
   const items = [];
   if (layer.op === "conv") {
-    items.push({ id: "w", role: "kernel", title: "∂L/∂w", values: now.dw, size: sheets(layer.kernel), scale: signedScale(model.dw), empty: now.empty.w });
-    items.push({ id: "b", role: "bias", title: "∂L/∂b", values: Float32Array.of(now.db), size: [1, 1, 1], scale: signedScale([model.db]) });
+    items.push({
+      id: "w",
+      role: "kernel",
+      title: "∂L/∂w",
+      values: now.dw,
+      size: sheets(layer.kernel),
+      scale: signedScale(model.dw),
+      empty: now.empty.w,
+    });
+    items.push({
+      id: "b",
+      role: "bias",
+      title: "∂L/∂b",
+      values: Float32Array.of(now.db),
+      size: [1, 1, 1],
+      scale: signedScale([model.db]),
+    });
   }
   const scale = signedScale(model.dx, model.dpad);
   if (hasMargin(layer)) {
-    const fate = layer.pad.mode === "zeros" || layer.op !== "conv" ? "the margin is dropped" : "the margin folds back";
-    items.push({ id: "p", role: "gradient", title: "∂L/∂I on the padded grid", detail: fate, values: now.dpad, size: sheets(model.padded), scale, inner: innerOf(layer) });
+    const fate =
+      layer.pad.mode === "zeros" || layer.op !== "conv"
+        ? "the margin is dropped"
+        : "the margin folds back";
+    items.push({
+      id: "p",
+      role: "gradient",
+      title: "∂L/∂I on the padded grid",
+      detail: fate,
+      values: now.dpad,
+      size: sheets(model.padded),
+      scale,
+      inner: innerOf(layer),
+    });
   }
-  items.push({ id: "x", role: "gradient", title: "∂L/∂I", values: now.dx, size: sheets(layer.size), scale, empty: now.empty.x });
+  items.push({
+    id: "x",
+    role: "gradient",
+    title: "∂L/∂I",
+    values: now.dx,
+    size: sheets(layer.size),
+    scale,
+    empty: now.empty.x,
+  });
   return items;
 }
 
 function spreadItem(model) {
   const { size, origin } = spread(model);
   const values = Float32Array.from(origin, (o) => (o === NOTHING ? 0 : model.g[o]));
-  return { id: "spread", role: "gradient", title: "G as the turned kernel reads it", detail: "zeros between and around", values, size: sheets(size), scale: signedScale(model.g), zeros: Uint8Array.from(origin, (o) => (o === NOTHING ? 1 : 0)) };
+  return {
+    id: "spread",
+    role: "gradient",
+    title: "G as the turned kernel reads it",
+    detail: "zeros between and around",
+    values,
+    size: sheets(size),
+    scale: signedScale(model.g),
+    zeros: Uint8Array.from(origin, (o) => (o === NOTHING ? 1 : 0)),
+  };
 }
 
 /** Marks by panel: the step's output and its window, the entry looked at and what it takes part in. */
@@ -95,7 +183,8 @@ function marksOf(model, focus) {
   if (model.state.read === "accumulate" || focus.hoverOut) outputMarks(model, out, put);
   entryMarks(model, focus, put);
   put(of === "b" ? "b" : of, mark(of === "b" ? 0 : index, "--ink", { width: 2.5 }));
-  if (model.state.read === "gather" && of === "x" && model.layer.op === "conv") spreadMarks(model, index, put);
+  if (model.state.read === "gather" && of === "x" && model.layer.op === "conv")
+    spreadMarks(model, index, put);
   return lit;
 }
 
@@ -110,9 +199,17 @@ function outputMarks(model, out, put) {
     if (at !== NOTHING) put("I", mark(at, "--input", { width: 1.5 }));
     if (margin) put("p", mark(links.place[i], "--gradient", { width: 1.5 }));
     if (links.source[i] !== NOTHING) put("x", mark(links.source[i], "--gradient", { width: 1.5 }));
-    if (margin && links.source[i] !== NOTHING && !samePlace(model, links.place[i], links.source[i])) put("p", { at: links.place[i], to: links.source[i], kind: "arrow", colour: "--gradient", width: 1.5 });
+    if (margin && links.source[i] !== NOTHING && !samePlace(model, links.place[i], links.source[i]))
+      put("p", {
+        at: links.place[i],
+        to: links.source[i],
+        kind: "arrow",
+        colour: "--gradient",
+        width: 1.5,
+      });
     if (links.weight[i] !== NOTHING) put("w", mark(links.weight[i], "--kernel", { width: 1.5 }));
-    if (layer.op === "unpool" && layer.kind === "max") put("before", mark(model.stored[links.source[i]], "--input"));
+    if (layer.op === "unpool" && layer.kind === "max")
+      put("before", mark(model.stored[links.source[i]], "--input"));
   }
 }
 
@@ -130,7 +227,10 @@ function entryMarks(model, { of, index }, put) {
   const { links, layer } = model;
   const margin = hasMargin(layer);
   const dot = (id, at) => put(id, mark(at, "--ink", { width: 1.25, dashed: true }));
-  if (of === "b") { model.z.forEach((_, o) => dot("g", o)); return; }
+  if (of === "b") {
+    model.z.forEach((_, o) => dot("g", o));
+    return;
+  }
   for (let i = 0; i < links.count; i += 1) {
     if ((of === "w" ? links.weight[i] : links.source[i]) !== index) continue;
     dot("g", links.out[i]);
@@ -152,7 +252,10 @@ function spreadMarks(model, index, put) {
     const tap = unflat(i, reach);
     if (tap.some((t, a) => t % step[a])) continue;
     const place = at.map((p, a) => p + tap[a]);
-    put("spread", mark((place[0] * three[1] + place[1]) * three[2] + place[2], "--kernel", { width: 1.5 }));
+    put(
+      "spread",
+      mark((place[0] * three[1] + place[1]) * three[2] + place[2], "--kernel", { width: 1.5 }),
+    );
   }
 }
 
@@ -168,12 +271,21 @@ export function sheetOf(item, z) {
     const own = unflat(to, item.inner.size);
     return [own[0] + lo[0], own[1] + lo[1], own[2] + lo[2]];
   };
-  const marks = item.marks.filter((m) => here(m.at)).flatMap((m) => {
-    if (m.to === undefined) return [{ ...m, ...place(m.at) }];
-    const [tz, row, col] = target(m.to);
-    return tz === z ? [{ ...m, ...place(m.at), to: [row, col] }] : [];
-  });
-  return { rows, cols, values: cut(item.values), empty: cut(item.empty ?? item.zeros), inner: innerSheet(item, z), marks };
+  const marks = item.marks
+    .filter((m) => here(m.at))
+    .flatMap((m) => {
+      if (m.to === undefined) return [{ ...m, ...place(m.at) }];
+      const [tz, row, col] = target(m.to);
+      return tz === z ? [{ ...m, ...place(m.at), to: [row, col] }] : [];
+    });
+  return {
+    rows,
+    cols,
+    values: cut(item.values),
+    empty: cut(item.empty ?? item.zeros),
+    inner: innerSheet(item, z),
+    marks,
+  };
 }
 
 function innerSheet(item, z) {

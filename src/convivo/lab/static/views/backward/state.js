@@ -56,18 +56,43 @@ export const schema = {
   t: integer(0, 200, 0),
   h: number(1e-6, 0.1, 0.001),
   ...Object.fromEntries(
-    ["ch", "at", "n", "b", "flip", "dl", "lo", "hi", "pool", "pk", "ps", "pd", "plo", "phi", "cp", "up", "all", "tab"].map(
-      (name) => [name, bench[name]],
-    ),
+    [
+      "ch",
+      "at",
+      "n",
+      "b",
+      "flip",
+      "dl",
+      "lo",
+      "hi",
+      "pool",
+      "pk",
+      "ps",
+      "pd",
+      "plo",
+      "phi",
+      "cp",
+      "up",
+      "all",
+      "tab",
+    ].map((name) => [name, bench[name]]),
   ),
 };
 
 /** How many axes the numbers have. */
-export const dimsOf = (state, card) => (state.src === "data" && card ? card.shape.length - 1 : state.dims);
+export const dimsOf = (state, card) =>
+  state.src === "data" && card ? card.shape.length - 1 : state.dims;
 
 /** What the state of another number of axes begins with. */
 export const afresh = (dims) => ({
-  dims, k: KERNELS[dims], size: SIZES[dims], cell: 0, step: 0, hot: 0, t: 0, own: [1],
+  dims,
+  k: KERNELS[dims],
+  size: SIZES[dims],
+  cell: 0,
+  step: 0,
+  hot: 0,
+  t: 0,
+  own: [1],
 });
 
 /** The size of the grid that the numbers fill. */
@@ -83,20 +108,40 @@ export function sizeOf(state, card) {
 /** The small whole numbers: in 2D the lecture's own, else some as small. */
 export function smallNumbers(dims) {
   const count = product(SIZES[dims]);
-  return dims === 2 ? Float32Array.from(LECTURE) : Float32Array.from({ length: count }, (_, i) => LECTURE[(i * 7) % 25] - 1);
+  return dims === 2
+    ? Float32Array.from(LECTURE)
+    : Float32Array.from({ length: count }, (_, i) => LECTURE[(i * 7) % 25] - 1);
 }
 
 /** The layer in the words of ops/grad_links.js, for a grid of this size. */
 export function layerOf(state, size) {
   const dims = size.length;
   const each = (values, filler) => (values ? per(values, dims) : Array(dims).fill(filler));
-  const plain = { size, kernel: each(null, 1), stride: each(null, 1), dilation: each(null, 1), pad: { mode: "zeros", lo: each(null, 0), hi: each(null, 0) }, flip: false, kind: "", counted: true };
+  const plain = {
+    size,
+    kernel: each(null, 1),
+    stride: each(null, 1),
+    dilation: each(null, 1),
+    pad: { mode: "zeros", lo: each(null, 0), hi: each(null, 0) },
+    flip: false,
+    kind: "",
+    counted: true,
+  };
   if (state.op === "conv") return convolution(state, plain, each);
   if (state.op === "relu") return { ...plain, op: "relu" };
   const most = size.map((n, a) => Math.min(each(state.pk)[a], n));
   if (state.op === "pool") {
     const dilation = state.pool === "max" ? each(state.pd) : each(null, 1);
-    return { ...plain, op: "pool", kind: state.pool, counted: state.cp, kernel: most, stride: each(state.ps), dilation, pad: { mode: "zeros", lo: each(state.plo), hi: each(state.phi) } };
+    return {
+      ...plain,
+      op: "pool",
+      kind: state.pool,
+      counted: state.cp,
+      kernel: most,
+      stride: each(state.ps),
+      dilation,
+      pad: { mode: "zeros", lo: each(state.plo), hi: each(state.phi) },
+    };
   }
   const stride = state.up === "max" ? each(state.ps) : most;
   const pooled = size.map((n, a) => Math.floor((n - most[a]) / stride[a]) + 1);
@@ -106,8 +151,20 @@ export function layerOf(state, size) {
 function convolution(state, plain, each) {
   const dims = plain.size.length;
   const none = state.pad === "none";
-  const pad = { mode: none ? "zeros" : state.pad, lo: each(none ? null : state.lo, 0), hi: each(none ? null : state.hi, 0) };
-  return { ...plain, op: "conv", kernel: kernelOf(state, dims).shape, stride: each(state.s), dilation: each(state.dl), pad, flip: state.flip };
+  const pad = {
+    mode: none ? "zeros" : state.pad,
+    lo: each(none ? null : state.lo, 0),
+    hi: each(none ? null : state.hi, 0),
+  };
+  return {
+    ...plain,
+    op: "conv",
+    kernel: kernelOf(state, dims).shape,
+    stride: each(state.s),
+    dilation: each(state.dl),
+    pad,
+    flip: state.flip,
+  };
 }
 
 export const kernelOf = (state, dims) => (state.k.shape.length === dims ? state.k : KERNELS[dims]);
