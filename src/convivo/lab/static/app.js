@@ -90,9 +90,12 @@ const lab = {
     $("live").textContent = text;
   },
   open: (sample) => opened(api.ask("open", { sample })),
+  /** Show a view in this state, all else as it initially is; on a sample, if one is named. */
   async go(name, state, sample) {
-    if (sample && source !== `sample:${sample}`) await lab.open(sample);
-    show(VIEWS.find((v) => v.name === name) ?? view, state);
+    if (sample && source !== `sample:${sample}`) await opened(api.ask("open", { sample }), false);
+    const next = VIEWS.find((v) => v.name === name) ?? view;
+    if (next === view && mounted) lab.set({ ...decode("", view.schema), step: 0, ...state });
+    else show(next, state);
   },
 };
 

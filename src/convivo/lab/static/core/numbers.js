@@ -27,7 +27,7 @@ export function trimmed(value) {
 
 /** As much of a number as a cell of `room` letters holds. */
 export function brief(value, room = 4) {
-  for (const digits of [4, 3, 2, 1]) {
+  for (const digits of [4, 3, 2]) {
     const text = short(value, digits)
       .replace(/^(−?)0\./, "$1.")
       .replace(/(\.\d*?)0+$/, "$1")

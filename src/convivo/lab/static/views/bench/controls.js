@@ -1,7 +1,6 @@
 // The controls of the bench: what is done, how it is padded, with which steps; and the region.
 
 import { h, select, tick, whole } from "../../core/dom.js";
-import { source } from "../../ops/axes.js";
 import { OPS, PADDINGS, per, region } from "./state.js";
 
 export const REGIONS = [4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 512];
@@ -259,39 +258,4 @@ export function zoomed(state, card, by) {
     ),
     step: 0,
   };
-}
-
-/** The padding as it is, on the first samples of a row: letters and numbers. */
-export function paddingStrip(model) {
-  const { spec } = model;
-  if (model.op !== "conv" && model.op !== "transposed") return null;
-  const a = 2;
-  const [lo, hi] = [Math.min(6, spec.lo[a]), Math.min(6, spec.hi[a])];
-  if (!lo && !hi) return h("p", { class: "muted", text: "No padding: the border is lost." });
-  const n = Math.min(spec.size[a], 5);
-  const letter = (i) => "abcdefgh"[i] ?? "·";
-  const cell = (i) => {
-    const from = source(i, n, spec.mode);
-    const inside = i >= 0 && i < n;
-    return h("span", { class: inside ? "in" : "out", text: from < 0 ? "0" : letter(from) });
-  };
-  const entry = PADDINGS.find(([name]) => name === spec.mode);
-  const strip = h(
-    "div",
-    { class: "strip", role: "img", "aria-label": `padding ${entry[2].replaceAll("|", ", ")}` },
-    ...Array.from({ length: lo + n + hi }, (_, i) => cell(i - lo)),
-  );
-  const folded =
-    model.op === "transposed"
-      ? " Transposed: what falls on the padding is folded back onto the sample it would come from."
-      : "";
-  return h(
-    "div",
-    {},
-    strip,
-    h("p", {
-      class: "muted small",
-      text: `${entry[1]}: ${lo} before, ${hi} behind, along the last axis.${folded}`,
-    }),
-  );
 }

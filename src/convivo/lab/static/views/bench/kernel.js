@@ -4,7 +4,6 @@ import { askArray, get } from "../../core/api.js";
 import { colourOf, inkOn, signedScale } from "../../core/colour.js";
 import { fill, h, select, whole } from "../../core/dom.js";
 import { exact, parsed, short, trimmed } from "../../core/numbers.js";
-import { theme } from "../../core/theme.js";
 import { exactSum, lift } from "../../ops/axes.js";
 import { separable } from "../../ops/conv.js";
 
@@ -19,6 +18,7 @@ export function kernelEditor(host) {
   let seed = 0;
   let inputs = [];
   let drawn = "";
+  let chosen = { name: "", values: "" }; // a name holds as long as its numbers do
   const tables = h("div", { class: "sheets" });
   const sizes = h("span", { class: "field" });
   const facts = h("p", { class: "facts" });
@@ -60,7 +60,9 @@ export function kernelEditor(host) {
     if (name === "random") seed += 1;
     const size = Math.max(...host.kernel().shape);
     const { data, shape } = await askArray("bench/kernel", { name, dims, size, seed });
-    host.change({ shape, values: Array.from(data, (v) => parsed(exact(v))) });
+    const values = Array.from(data, (v) => parsed(exact(v)));
+    chosen = { name, values: values.join() };
+    host.change({ shape, values });
   }
 
   function normalise() {
@@ -127,6 +129,8 @@ export function kernelEditor(host) {
       autocomplete: "off",
       spellcheck: "false",
     });
+    input.addEventListener("input", () => (input.dataset.typing = "1"));
+    input.addEventListener("blur", () => delete input.dataset.typing);
     input.addEventListener("change", () => put(index, parsed(input.value.replace(",", "."))));
     input.addEventListener("keydown", (e) => {
       const by = { ArrowUp: 1, ArrowDown: -1 }[e.key];
@@ -217,16 +221,15 @@ export function kernelEditor(host) {
         furnish(k);
       }
       const scale = signedScale(k.values);
-      const key = theme();
       inputs.forEach((input, i) => {
         const colour = colourOf(scale, k.values[i]);
-        if (document.activeElement !== input || !input.dataset.typing)
-          input.value = trimmed(k.values[i]);
+        const typing = document.activeElement === input && input.dataset.typing;
+        if (!typing) input.value = trimmed(k.values[i]);
         input.style.backgroundColor = `rgb(${colour.join(" ")})`;
         input.style.color = inkOn(colour);
-        input.dataset.theme = key;
         input.classList.toggle("lit", lit === i);
       });
+      presets.value = chosen.values === k.values.join() ? chosen.name : "";
       facts.textContent = told(k, host.flip());
     },
   };

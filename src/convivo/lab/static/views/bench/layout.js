@@ -3,6 +3,7 @@
 const FRAME = 28; // px of a panel around its grid
 const GAP = 14;
 const [LEAST, MOST] = [16, 44];
+const SEEN = 240; // px of a picture that is large enough to be looked at
 
 /** Width that the kernel's panel takes: its sheets beside each other, as far as they fit. */
 export function kernelWidth(shape) {
@@ -36,7 +37,8 @@ export function cellSizes(panels, model, room) {
   const below = Math.min(...wide.map((p) => (room.width - FRAME - 10 * (p.sheets - 1)) / p.cols));
   const rows = Math.max(...wide.map((p) => p.rows));
   const high = Math.max(260, room.height - 300) / rows;
-  const fits = beside >= LEAST ? beside : Math.max(beside, Math.min(below, 24));
+  const large = beside >= LEAST || beside * rows >= SEEN;
+  const fits = large ? beside : Math.max(beside, Math.min(below, 24));
   const cell = whole(Math.min(MOST, fits, Math.max(high, 3)));
   return new Map(shapes.map((s) => [s.id, s.small ? whole(Math.min(cell, 160 / s.cols)) : cell]));
 }

@@ -167,3 +167,12 @@ export function unread(model) {
     model.op === "conv" || model.op === "pool" || (model.op === "unpool" && model.kind === "max");
   return reads && !model.wrong ? conv.sizes(model.spec).unread : [0, 0, 0];
 }
+
+/** What is worth knowing: rows and columns behind the last window. */
+export function note(model) {
+  const names = model.dims === 1 ? ["", "", "sample"] : ["slice", "row", "column"];
+  const told = (n, name) =>
+    n > 1 ? `the last ${n} ${name}s are never read` : `the last ${name} is never read`;
+  const parts = unread(model).map((n, a) => (n ? told(n, names[a]) : ""));
+  return parts.filter(Boolean).join(", ");
+}

@@ -71,6 +71,22 @@ export const schema = {
   z: numbers(2, 6, -50, 50, [2, 1, 0.1]),
 };
 
+const FIRST = { signal: [64], image: [10, 10], volume: [6, 8, 8] };
+const SLOPES = {
+  1: { shape: [3], values: [-0.5, 0, 0.5] },
+  2: SOBEL,
+  3: { shape: [3, 3, 3], values: [1, 2, 1].flatMap((m) => SOBEL.values.map((v) => m * v)) },
+};
+
+/** A state that fits newly opened data: a region where something happens, a kernel of its axes. */
+export function fitting(state, card) {
+  const size = card.shape.slice(1);
+  const n = FIRST[card.kind].map((v, a) => Math.min(v, size[a]));
+  const at = n.map((v, a) => Math.min(size[a] - v, Math.max(0, card.busy[a] - Math.floor(v / 2))));
+  const k = state.k.shape.length === size.length ? state.k : SLOPES[size.length];
+  return { n, at, k, ch: 0, step: n.reduce((all, v) => all * v + Math.floor(v / 2), 0) };
+}
+
 /** One entry an axis, whatever a link says. */
 export function per(values, dims) {
   if (values.length >= dims) return values.slice(values.length - dims);

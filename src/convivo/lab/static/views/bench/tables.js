@@ -14,7 +14,8 @@ import { cellOf } from "./model.js";
  * @property {{cells: (string|number)[], sheet: number, outside: boolean, index: number, from: number[]|null, best?: boolean}[]} rows
  * @property {{label: string, value: number}[]} totals   bias, exact total, value
  * @property {number} value        of the cell
- * @property {number[]} out        the output cell that is spoken of, three
+ * @property {number[]} out        the cell that is spoken of, three
+ * @property {boolean} ofOutput    whether that is an output's
  * @property {string} text         one sentence
  */
 
@@ -34,10 +35,8 @@ export function outputOf(model, step) {
 
 /** @returns {Sum} */
 export function sumOf(model, out) {
-  return { conv: ofConv, pool: ofPool, unpool: ofUnpool, transposed: ofTransposed }[model.op](
-    model,
-    out,
-  );
+  const sums = { conv: ofConv, pool: ofPool, unpool: ofUnpool, transposed: ofTransposed };
+  return { ...sums[model.op](model, out), ofOutput: true };
 }
 
 function weighed(model, out, rows, totals) {
@@ -83,7 +82,10 @@ function ofTransposed(model, out) {
   const { x, w, spec, bias, dims } = model;
   const rows = transposed.terms(x, w, spec, out);
   const sum = weighed(model, out, rows, transposed.totals(rows, bias));
-  return { ...sum, text: `${placed("output", out, dims)}, ${rows.length} strokes meet` };
+  return {
+    ...sum,
+    text: `${placed("output", out, dims)}, ${rows.length} ${rows.length === 1 ? "stroke" : "strokes meet"}`,
+  };
 }
 
 function ofPool(model, out) {
@@ -239,6 +241,7 @@ export function strokesOf(model, cell, step) {
     totals: [{ label: "x, painted with", value }],
     value,
     out: cell,
+    ofOutput: false,
     title: placed("in", cell, dims),
     text: `${placed("input", cell, dims)} paints ${rows.filter((r) => !r.outside).length} outputs`,
   };
