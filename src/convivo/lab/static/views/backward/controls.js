@@ -82,7 +82,7 @@ export function layerControls(lab) {
   const pick = (text, key, options) =>
     named(
       text,
-      select(options, state[key], (v) => lab.set({ [key]: v, step: 0 })),
+      select(options, state[key], (v) => lab.set({ [key]: v, step: 0 }), { class: "wide" }),
     );
   const windows = () => [
     axes(lab, dims, "window", "pk", 1, 9),

@@ -2,23 +2,15 @@
 
 import { fill, h, refill } from "../../core/dom.js";
 import { exact, hex, short } from "../../core/numbers.js";
-import { unflat } from "../../ops/axes.js";
 import { NOTHING } from "../../ops/grad_links.js";
 import { relativeError } from "../../ops/grad_learning.js";
 import { formulaOf, words } from "./formulas.js";
 import { checked } from "./model.js";
-import { sheets } from "./state.js";
+import { entryName, placed } from "./saying.js";
 import { numberTables } from "./tables.js";
 import { updateCard } from "./update.js";
 
 const MOST_ROWS = 400;
-export const NAMES = { w: "∂L/∂w", x: "∂L/∂I", b: "∂L/∂b" };
-
-/** An index as the data's axes have it: "1, 2". */
-export const placed = (at, size, dims, gap = ", ") =>
-  unflat(at, sheets(size))
-    .slice(3 - dims)
-    .join(gap);
 const narrow = (at, size, dims) => placed(at, size, dims, ",");
 
 /** @param lab @param light (row | null) => void: a row is pointed at */
@@ -108,7 +100,7 @@ export function inspector(lab, light) {
 
   function drawTable(model, sum, focus, engine) {
     const list = columns(model, sum);
-    const partly = model.state.read === "accumulate" && !focus.hoverOut;
+    const partly = model.state.read === "accumulate" && !focus.over;
     const later = (r) => partly && r.out > focus.step;
     const rows = sum.rows.slice(0, MOST_ROWS).map((r, i) =>
       h(
@@ -210,8 +202,7 @@ export function inspector(lab, light) {
     draw(model, sum, focus, engine) {
       shown = sum;
       const { of, index } = focus;
-      const size = { w: model.layer.kernel, x: model.layer.size, b: [1] }[of];
-      title.textContent = of === "b" ? NAMES.b : `${NAMES[of]}[${placed(index, size, model.dims)}]`;
+      title.textContent = entryName(model, of, index);
       const total = of === "w" ? model.dw[index] : of === "x" ? model.dx[index] : model.db;
       value.textContent = print(total);
       note.textContent = words(model, of);

@@ -18,7 +18,7 @@ export function cellSize(items, width, kernel) {
   const most = Math.floor(Math.min(MOST, Math.max(LEAST, alone)));
   if (signals) return most;
   const upper = items.filter((item) => UPPER.includes(item.id));
-  const lower = items.filter((item) => !UPPER.includes(item.id));
+  const lower = items.filter((item) => !UPPER.includes(item.id) && item.id !== "spread");
   const wide = (row, cell) => row.reduce((sum, item) => sum + panelWidth(item, cell), 0);
   const fits = (cell) => wide(upper, cell) + kernel <= width && wide(lower, cell) <= width;
   for (let cell = most; cell >= GOOD; cell -= 1) if (fits(cell)) return cell;

@@ -119,6 +119,10 @@ function upstreamOf(state, links, x, kernel) {
   };
 }
 
+/** The size of the grid that a gradient belongs to. */
+export const entrySize = (model, of) =>
+  ({ w: model.layer.kernel, x: model.layer.size, b: [1] })[of];
+
 /** How many entries a gradient has. */
 export const countOf = (model, of) => ({ w: model.dw.length, x: model.dx.length, b: 1 })[of];
 

@@ -171,3 +171,13 @@ export const kernelOf = (state, dims) => (state.k.shape.length === dims ? state.
 
 /** A grid as sheets of rows: three axes always. */
 export const sheets = (size) => lift(size, 1);
+
+const FIRST = { signal: [24], image: [7, 7], volume: [3, 5, 5] };
+
+/** A state that fits newly opened data: a small region where something happens. */
+export function fitting(card) {
+  const size = card.shape.slice(1);
+  const n = FIRST[card.kind].map((v, a) => Math.min(v, size[a]));
+  const at = n.map((v, a) => Math.min(size[a] - v, Math.max(0, card.busy[a] - Math.floor(v / 2))));
+  return { n, at, ch: 0, step: 0, cell: 0, t: 0 };
+}

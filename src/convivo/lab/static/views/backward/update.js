@@ -3,7 +3,7 @@
 import { fill, h, refill } from "../../core/dom.js";
 import { short, trimmed } from "../../core/numbers.js";
 import { momentumStep } from "../../ops/grad_learning.js";
-import { placed } from "./inspector.js";
+import { placed } from "./saying.js";
 
 /** @param lab */
 export function updateCard(lab) {
