@@ -8,9 +8,11 @@
 //   before, after    states of that view: before the guess, and what `after` changes then
 
 import { fill, h } from "./core/dom.js";
+import { cards as architecture } from "./lessons/architecture.js";
+import { cards as backward } from "./lessons/backward.js";
 import { cards as bench } from "./lessons/bench.js";
 
-const CARDS = [...bench];
+const CARDS = [...bench, ...backward, ...architecture];
 
 /** The lessons as a card over the stage. @param {any} lab */
 export function lessons(lab) {

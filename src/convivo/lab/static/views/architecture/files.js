@@ -1,5 +1,8 @@
 // Files that the page hands over: made here, never sent anywhere.
 
+import { KINDS } from "./bars.js";
+import { axes } from "./words.js";
+
 const STYLED = [
   "fill",
   "stroke",
@@ -39,4 +42,68 @@ export function svgFile(drawing) {
   paper.setAttribute("fill", getComputedStyle(document.body).getPropertyValue("--panel"));
   copy.prepend(paper);
   return new XMLSerializer().serializeToString(copy);
+}
+
+const HEAD = [
+  "id",
+  "name",
+  "type",
+  "shape",
+  "reads",
+  "parameters",
+  "parameters_sum",
+  "macs",
+  "macs_sum",
+  "receptive_field",
+  "jump",
+  "start",
+  "bytes_kept",
+  ...KINDS.map((kind) => `peak_${kind}`),
+];
+
+/** The whole table, a row a call; text that begins like a formula of a spreadsheet is kept text. */
+export function csv(plan) {
+  const peak = new Map();
+  for (const one of plan.rows) if (one.node !== null) peak.set(one.node, one.bytes);
+  const line = (node) => [
+    node.id,
+    node.name,
+    node.kind,
+    axes(node.shape),
+    node.sources.join(" "),
+    node.parameters,
+    node.parameters_sum ?? "",
+    node.macs,
+    node.macs_sum ?? "",
+    ...["size", "jump", "start"].map((field) => (node.field ? axes(node.field[field]) : "")),
+    node.kept,
+    ...KINDS.map((kind) => peak.get(node.id)?.[kind] ?? 0),
+  ];
+  const others = plan.rows
+    .filter((r) => r.node === null)
+    .map((r) => [
+      "",
+      r.name || "all layers",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      "",
+      ...KINDS.map((kind) => r.bytes[kind]),
+    ]);
+  return [HEAD, ...plan.nodes.map(line), ...others]
+    .map((cells) => cells.map(quoted).join(","))
+    .join("\r\n");
+}
+
+function quoted(cell) {
+  const words = String(cell);
+  const plain = /^[=+@]/.test(words) ? `'${words}` : words;
+  return /[",\r\n]/.test(plain) ? `"${plain.replace(/"/g, '""')}"` : plain;
 }

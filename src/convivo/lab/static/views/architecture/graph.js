@@ -12,7 +12,6 @@ const SHADES = {
   block: "block of layers",
   other: "other",
 };
-const BARS = 96;
 
 const text = (x, y, words, props = {}) => svg("text", { x, y, text: words, ...props });
 
@@ -147,7 +146,7 @@ export function drawGraph(plan, on) {
 }
 
 /** Pointer on a box, or on its bar. */
-function listen(picture, on) {
+export function listen(picture, on) {
   const boxOf = (event) => {
     const found = event.target.closest("[data-box]");
     return found ? Number(found.dataset.box) : null;
@@ -158,82 +157,6 @@ function listen(picture, on) {
     const id = boxOf(event);
     if (id !== null) on.pin(id);
   });
-}
-
-/** Bytes by kind under each box, and of what has no box, in the last column. */
-export function held(boxes, rows) {
-  const home = new Map(boxes.flatMap((box) => box.ids.map((id) => [id, box.id])));
-  const blank = () => Object.fromEntries(KINDS.map((kind) => [kind, 0]));
-  const columns = boxes.map(blank);
-  const rest = blank();
-  for (const row of rows) {
-    const column = columns[home.get(row.node)] ?? rest;
-    for (const kind of KINDS) column[kind] += row.bytes[kind];
-  }
-  return { columns, rest };
-}
-
-export const total = (column) => KINDS.reduce((sum, kind) => sum + column[kind], 0);
-
-/** Stacked bars, each under its box; the last one stands for the whole network. */
-export function drawBars(plan, rows, words, on) {
-  const { columns, rest } = held(plan.boxes, rows);
-  const largest = Math.max(1, ...columns.map(total), total(rest));
-  const wide = Math.max(
-    4,
-    Math.min(26, ...plan.boxes.slice(1).map((box, i) => box.x - plan.boxes[i].x - 3)),
-  );
-  const end = plan.width + 34;
-  const stack = (column, x, width) => {
-    let y = BARS + 12;
-    return KINDS.filter((kind) => column[kind]).map((kind) => {
-      const tall = (BARS * column[kind]) / largest;
-      y -= tall;
-      return svg("rect", {
-        class: `kind ${kind}`,
-        x: x - width / 2,
-        y,
-        width,
-        height: Math.max(0.5, tall),
-      });
-    });
-  };
-  const bars = plan.boxes.map((box, i) =>
-    svg(
-      "g",
-      { class: "bar", "data-box": box.id },
-      svg("rect", {
-        class: "reach",
-        x: box.x - wide / 2 - 1,
-        y: 0,
-        width: wide + 2,
-        height: BARS + 12,
-      }),
-      ...stack(columns[i], box.x, wide),
-    ),
-  );
-  const picture = svg(
-    "svg",
-    {
-      class: "bars",
-      width: plan.width + 60,
-      height: BARS + 30,
-      viewBox: `0 0 ${plan.width + 60} ${BARS + 30}`,
-      role: "img",
-      "aria-label": `bytes of each layer at the peak, the largest ${words(largest)}`,
-    },
-    svg("line", { class: "axis", x1: 0, x2: plan.width + 60, y1: BARS + 12.5, y2: BARS + 12.5 }),
-    text(2, 9, words(largest), { class: "axis-name" }),
-    ...bars,
-    svg(
-      "g",
-      { class: "bar rest" },
-      ...stack(rest, end, 26),
-      text(plan.width + 52, BARS + 25, "all layers", { class: "axis-name", "text-anchor": "end" }),
-    ),
-  );
-  listen(picture, on);
-  return picture;
 }
 
 /** Show which box is meant: the box, its lines, its bar. */
@@ -256,54 +179,4 @@ export function legend(boxes, element) {
       svg("rect", { class: "body", x: 0.5, y: 0.5, width: 9, height: 9, rx: 2 }),
     );
   fill(element, ...used.map((kind) => h("span", {}, item(kind), SHADES[kind])));
-}
-
-/** What the colours of bytes mean. */
-export const kindsLegend = () =>
-  h(
-    "div",
-    { class: "arch-legend" },
-    h("span", { text: "at the peak:" }),
-    ...KINDS.map((kind) => h("span", {}, h("i", { class: `swatch ${kind}` }), kind)),
-  );
-
-const FIELD = 132;
-
-/** What the middle position of a grid sees of the input, to scale; dashed, what its neighbour sees. */
-export function fieldPicture(field, size, shape) {
-  const axes = size.length > 1 ? [size.length - 1, size.length - 2] : [0, null];
-  const largest = Math.max(...axes.filter((a) => a !== null).map((a) => size[a]));
-  const scale = FIELD / largest;
-  const span = (axis, by) => {
-    if (axis === null) return [0, 18];
-    const jump = typeof field.jump[axis] === "string" ? 1 : field.jump[axis];
-    const start = field.start[axis] + jump * (Math.floor((shape[axis + 1] - 1) / 2) + by);
-    return [start * scale, field.size[axis] * scale];
-  };
-  const whole = (axis) => (axis === null ? 18 : size[axis] * scale);
-  const box = (by, style) => {
-    const [[x, width], [y, height]] = [span(axes[0], by), span(axes[1], axes[1] === null ? 0 : by)];
-    return svg("rect", {
-      class: style,
-      x,
-      y,
-      width: Math.max(1, width),
-      height: Math.max(1, height),
-    });
-  };
-  const [w, e] = [whole(axes[0]), whole(axes[1])];
-  return svg(
-    "svg",
-    {
-      class: "field-picture",
-      viewBox: `-14 -14 ${w + 28} ${e + 28}`,
-      width: w + 28,
-      height: e + 28,
-      role: "img",
-      "aria-label": "the receptive field on the input, to scale",
-    },
-    svg("rect", { class: "whole", x: 0, y: 0, width: w, height: e }),
-    box(1, "neighbour"),
-    box(0, "seen"),
-  );
 }

@@ -1,7 +1,8 @@
 // The architecture in words and numbers: bytes, sums, tables, and the table as CSV.
 
 import { h } from "../../core/dom.js";
-import { fieldPicture, KINDS } from "./graph.js";
+import { KINDS } from "./bars.js";
+import { fieldPicture } from "./field.js";
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
 export const MEANING = {
@@ -120,7 +121,7 @@ export function comparison(run) {
   );
 }
 
-const axes = (values) => values.join(" × ");
+export const axes = (values) => values.join(" × ");
 
 /** One box: what it is, its sums, what it sees, what it holds. */
 export function boxFacts(box, { nodes, rows, question }, batch) {
@@ -186,7 +187,7 @@ function keptFacts(box, inside, batch) {
     list.length > 8 ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })] : [];
   return [
     h("h3", { text: "Bytes kept by the forward pass" }),
-    h("p", { class: "muted", text: `batch ${batch} × values × bytes of one` }),
+    h("p", { class: "muted small", text: `batch ${batch} × values × bytes of one` }),
     h("ul", { class: "sums" }, ...shown, ...more),
     h("p", { text: `${commas(box.kept)} bytes, ${bytes(box.kept)}` }),
   ];
@@ -207,68 +208,4 @@ function peakFacts(box, inside, rows) {
         : []),
     ),
   ];
-}
-
-const HEAD = [
-  "id",
-  "name",
-  "type",
-  "shape",
-  "reads",
-  "parameters",
-  "parameters_sum",
-  "macs",
-  "macs_sum",
-  "receptive_field",
-  "jump",
-  "start",
-  "bytes_kept",
-  ...KINDS.map((kind) => `peak_${kind}`),
-];
-
-/** The whole table, a row a call; text that begins like a formula of a spreadsheet is kept text. */
-export function csv(plan) {
-  const peak = new Map();
-  for (const one of plan.rows) if (one.node !== null) peak.set(one.node, one.bytes);
-  const line = (node) => [
-    node.id,
-    node.name,
-    node.kind,
-    axes(node.shape),
-    node.sources.join(" "),
-    node.parameters,
-    node.parameters_sum ?? "",
-    node.macs,
-    node.macs_sum ?? "",
-    ...["size", "jump", "start"].map((field) => (node.field ? axes(node.field[field]) : "")),
-    node.kept,
-    ...KINDS.map((kind) => peak.get(node.id)?.[kind] ?? 0),
-  ];
-  const others = plan.rows
-    .filter((r) => r.node === null)
-    .map((r) => [
-      "",
-      r.name || "all layers",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      "",
-      ...KINDS.map((kind) => r.bytes[kind]),
-    ]);
-  return [HEAD, ...plan.nodes.map(line), ...others]
-    .map((cells) => cells.map(quoted).join(","))
-    .join("\r\n");
-}
-
-function quoted(cell) {
-  const words = String(cell);
-  const plain = /^[=+@]/.test(words) ? `'${words}` : words;
-  return /[",\r\n]/.test(plain) ? `"${plain.replace(/"/g, '""')}"` : plain;
 }
