@@ -24,7 +24,7 @@ export const cards = [
     question: "One layer of 1,000 took 160 MB. And these eight?",
     choices: ["about 1.3 GB", "about 14 GB", "about 140 GB"],
     right: 1,
-    reveal: `${EIGHT_LAYERS.lines.at(-1)}. Nearly all of it lies in the first two layers; the view shows where, and what training adds.`,
+    reveal: `${EIGHT_LAYERS.lines.at(-1)}. Three quarters of it lie in the first two layers; training adds as much again for the gradients, and again for the momentum.`,
     view: "arch",
     before: oneLayer.state,
     after: eightLayers.state,

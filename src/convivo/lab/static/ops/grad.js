@@ -45,7 +45,13 @@ export function gradients(links, x, w, g, last = Infinity) {
   return { dw, db, padded, dx };
 }
 
-/** A term of a gradient: up * other, from the output `out`, over the padded place `place`. */
+/** Whether a layer's factors are shares, 1 / n: then terms are quotients, as the layer has them. */
+export const shares = ({ op, kind }) => kind === "avg" || (op === "unpool" && kind === "max");
+
+/**
+ * A term of a gradient from the output `out`, over the padded place `place`: up * other, or up / n
+ * where `other` is the n of a share.
+ */
 const term = (links, i, up, other) => ({
   out: links.out[i],
   tap: links.tap[i],
@@ -67,10 +73,13 @@ export function termsOfWeight(links, x, g, index) {
 
 /** The terms of dL/dI at `index`: a product for each output that the sample reaches. */
 export function termsOfInput(links, w, g, index) {
+  const shared = shares(links.layer);
   const rows = [];
   for (let i = 0; i < links.count; i += 1) {
-    if (links.source[i] === index)
-      rows.push(term(links, i, g[links.out[i]], weightOf(links, w, i)));
+    if (links.source[i] !== index) continue;
+    const factor = weightOf(links, w, i);
+    const other = shared ? Math.round(1 / factor) : factor;
+    rows.push({ ...term(links, i, g[links.out[i]], other), shared });
   }
   const own = ownPlace(links.layer, index);
   // what arrives through the padding comes last: it is folded back
@@ -96,6 +105,9 @@ export function ownPlace(layer, index) {
   return place;
 }
 
+/** In doubles: exact for a product, rounded once for a quotient. */
+const productOf = ({ up, other, shared }) => (shared ? up / other : up * other);
+
 /**
  * Terms with their products and running totals.
  *
@@ -105,15 +117,15 @@ export function ownPlace(layer, index) {
 export function summed(terms) {
   let running = 0;
   const rows = terms.map((one) => {
-    const multiplied = round(one.up * one.other);
-    running = round(running + multiplied);
-    return { ...one, product: multiplied, running };
+    const product = round(productOf(one));
+    running = round(running + product);
+    return { ...one, product, running };
   });
-  return { rows, engine: running, exact: exactSum(terms.map((one) => one.up * one.other)) };
+  return { rows, engine: running, exact: exactSum(terms.map(productOf)) };
 }
 
 /** Sum of magnitudes: what rounding errors are measured against. */
-export const magnitude = (terms) => terms.reduce((sum, t) => sum + Math.abs(t.up * t.other), 0);
+export const magnitude = (terms) => terms.reduce((sum, t) => sum + Math.abs(productOf(t)), 0);
 
 /**
  * The upstream gradient as the gather reading slides over it: stride - 1 zeros between its samples

@@ -98,6 +98,7 @@ function mount(lab) {
   function draw() {
     const model = current();
     root.dataset.settled = "false";
+    root.dataset.seed = lab.state.seed;
     drawControls(model);
     const missing = lab.state.src === "data" && !lab.card;
     const wrong = model?.wrong ?? (missing ? "open data first: key d" : "");

@@ -2,6 +2,7 @@
 
 import { fill, h, refill } from "../../core/dom.js";
 import { exact, hex, short } from "../../core/numbers.js";
+import { shares } from "../../ops/grad.js";
 import { NOTHING } from "../../ops/grad_links.js";
 import { relativeError } from "../../ops/grad_learning.js";
 import { formulaOf, words } from "./formulas.js";
@@ -12,6 +13,13 @@ import { updateCard } from "./update.js";
 
 const MOST_ROWS = 400;
 const narrow = (at, size, dims) => placed(at, size, dims, ",");
+
+/** What the columns of the second factor are called: its place, itself, the product. */
+function namesOf(layer, of) {
+  if (of === "w") return ["I at", "I", "G·I"];
+  if (layer.op === "conv") return ["w at", "w", "G·w"];
+  return shares(layer) ? ["", "n", "G / n"] : ["", "factor", "G·factor"];
+}
 
 /** @param lab @param light (row | null) => void: a row is pointed at */
 export function inspector(lab, light) {
@@ -83,12 +91,7 @@ export function inspector(lab, light) {
     ];
     const tail = [["Σ", (r) => r.running]];
     if (sum.of === "b") return [...base, ...tail];
-    const names =
-      sum.of === "w"
-        ? ["I at", "I", "G·I"]
-        : layer.op === "conv"
-          ? ["w at", "w", "G·w"]
-          : ["", "factor", "product"];
+    const names = namesOf(layer, sum.of);
     return [
       ...base,
       [names[0], from],
