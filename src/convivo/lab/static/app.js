@@ -66,6 +66,7 @@ let view = VIEWS[0];
 let mounted = null;
 let frame = 0;
 let linking = 0;
+let turns = 0;
 let said = "";
 let source = "";
 
@@ -89,10 +90,10 @@ const lab = {
   live(text) {
     $("live").textContent = text;
   },
-  open: (sample) => opened(api.ask("open", { sample })),
+  open: async (sample) => opened(await api.ask("open", { sample })),
   /** Show a view in this state, all else as it initially is; on a sample, if one is named. */
   async go(name, state, sample) {
-    if (sample && source !== `sample:${sample}`) await opened(api.ask("open", { sample }), false);
+    if (sample && source !== `sample:${sample}`) adopt(await api.ask("open", { sample }));
     const next = VIEWS.find((v) => v.name === name) ?? view;
     if (next === view && mounted) lab.set({ ...decode("", view.schema), step: 0, ...state });
     else show(next, state);
@@ -147,41 +148,52 @@ function show(next, state = {}) {
   lab.redraw();
 }
 
-/** Take an array in: `promised` gives its card. The view may answer with a patch of its state. */
-async function opened(promised, patch = true) {
-  const card = await promised;
+/** From now on this is the open array. */
+function adopt(card) {
   lab.card = card;
   source = card.sample ? `sample:${card.sample}` : `id:${card.id}`;
-  $("what").textContent =
-    `${card.name} · ${card.shape.slice(1).join(" × ")}${card.shape[0] > 1 ? ` · ${card.shape[0]} channels` : ""} · ${card.dtype}`;
-  if (patch && mounted) lab.set(mounted.opened?.(card) ?? {});
-  return card;
+  const channels = card.shape[0] > 1 ? ` · ${card.shape[0]} channels` : "";
+  const size = card.shape.slice(1).join(" × ");
+  $("what").textContent = `${card.name} · ${size}${channels} · ${card.dtype}`;
+}
+
+/** Take an array in; the view may answer with a patch of its state. */
+function opened(card) {
+  adopt(card);
+  if (mounted) lab.set(mounted.opened?.(card) ?? {});
+}
+
+/** The card that a link speaks of; without one, or where it is lost, the view's sample. */
+async function cardOf(link, first) {
+  const [kind, name] = link.split(":");
+  let lost = "";
+  try {
+    if (kind === "sample") return { card: await api.ask("open", { sample: name }), lost };
+    if (kind === "id") return { card: await api.get(`arrays/${name}`), lost };
+  } catch (error) {
+    lost = `This link needs your file (${error.message}); a sample is shown instead.`;
+  }
+  const card = first.sample ? await api.ask("open", { sample: first.sample }) : null;
+  return { card, lost };
 }
 
 async function begin() {
-  const shell = decode(location.hash, SHELL);
+  const { hash } = location; // a link of ours must not take its place while we wait
+  const turn = ++turns;
+  clearTimeout(linking);
+  const shell = decode(hash, SHELL);
   const first = VIEWS.find((v) => v.name === shell.view);
-  const [kind, name] = shell.d.split(":");
-  const wanted =
-    kind === "sample"
-      ? api.ask("open", { sample: name })
-      : kind === "id"
-        ? api.get(`arrays/${name}`)
-        : null;
-  const linked = location.hash.length > 1;
-  try {
-    if (wanted) await opened(wanted, false);
-    else if (first.sample) await opened(api.ask("open", { sample: first.sample }), false);
-  } catch (error) {
-    lab.note(`this link needs your file: ${error.message}`, "bad");
-    if (first.sample) await opened(api.ask("open", { sample: first.sample }), false);
-  }
-  show(first, { ...decode(location.hash, first.schema), step: shell.st });
-  if (lab.card && !linked) lab.set(mounted.opened?.(lab.card) ?? {});
+  const { card, lost } = await cardOf(shell.d, first);
+  if (turn !== turns) return;
+  if (card) adopt(card);
+  if (lost) $("what").textContent = lost;
+  const told = hash.length > 1 && !lost;
+  show(first, told ? { ...decode(hash, first.schema), step: shell.st } : {});
+  if (lab.card && !told) lab.set(mounted.opened?.(lab.card) ?? {});
   document.documentElement.dataset.ready = "true";
 }
 
-const dataPicker = picker((card) => opened(Promise.resolve(card)));
+const dataPicker = picker(opened);
 const keysDialog = keyList();
 const turn = themes(() => lab.redraw());
 const school = lessons(lab);

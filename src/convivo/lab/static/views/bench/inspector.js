@@ -132,7 +132,7 @@ export function inspector(lab, light) {
     refill(
       options,
       press("all", "all digits", "Print every number so that it can be added up exactly"),
-      press("tab", "as table", "All outputs as numbers, up to 32 by 32"),
+      press("tab", "as table", "All outputs as numbers, up to 4096 of them"),
       copy("py", () => asPython(lab, model)),
       copy("tex", () => asTex(sum)),
       copy("csv", () => asCsv(sum)),
@@ -181,7 +181,7 @@ export function inspector(lab, light) {
 /** All outputs of one slice as a real table. */
 function outputTable(model, print) {
   const [depth, rows, cols] = model.outSize;
-  if (rows > 32 || cols > 64 || depth * rows * cols > 4096)
+  if (depth * rows * cols > 4096)
     return h("p", { class: "muted", text: "Too large for a table: choose a smaller region (+)." });
   const body = [];
   for (let z = 0; z < depth; z += 1)
