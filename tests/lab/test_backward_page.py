@@ -51,7 +51,7 @@ class Shown:
 
     def __init__(self, page: Page, state: dict[str, str]) -> None:
         page.go("&".join(f"{k}={quote(v, safe=',:')}" for k, v in state.items()))
-        page.wait(f'.backward[data-seed="{state["seed"]}"][data-settled="true"]')
+        page.wait_for(f'.backward[data-seed="{state["seed"]}"][data-settled="true"]')
         found = page.read(READ)
         self.error, self.good, self.title = found["error"], found["good"], found["title"]
         self.rows = found["rows"]

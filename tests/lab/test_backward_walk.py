@@ -24,8 +24,8 @@ def live(page: Page) -> str:
 
 def steady(page: Page) -> None:
     """The engine has answered, and two frames have passed."""
-    page.wait(READY)
-    page.tab.wait_for_timeout(80)
+    page.wait_for(READY)
+    page.page.wait_for_timeout(80)
 
 
 def test_keyboard_alone_walks_through_the_view(lab: Running, browser: Any) -> None:
@@ -44,10 +44,10 @@ def test_keyboard_alone_walks_through_the_view(lab: Running, browser: Any) -> No
         page.press("End")
         steady(page)
         assert live(page).startswith("output 2, 2")
-        assert page.tab.query_selector('[data-total="so-far"]') is None
+        assert page.page.query_selector('[data-total="so-far"]') is None
         page.press("f")
         steady(page)
-        assert page.tab.is_checked("text=turn the kernel")
+        assert page.page.is_checked("text=turn the kernel")
         assert "since this layer turns its kernel" in page.text("#inspector")
 
 
@@ -55,18 +55,18 @@ def test_the_update_is_taken_by_keyboard_and_the_loss_falls(lab: Running, browse
     with opened(browser, lab, "view=backward&g=mse&lr=0.001") as page:
         steady(page)
         losses = []
-        page.tab.focus("text=Update")
+        page.page.focus("text=Update")
         for taken in range(4):
             assert f"{taken} taken" in page.text(".update")
-            losses.append(float(page.tab.get_attribute(".loss", "data-loss")))
+            losses.append(float(page.page.get_attribute(".loss", "data-loss")))
             page.press("Enter")
-            page.wait(f'.update:has-text("{taken + 1} taken")')
+            page.wait_for(f'.update:has-text("{taken + 1} taken")')
             steady(page)
         assert losses == sorted(losses, reverse=True)
-        foretold = float(page.tab.get_attribute(".loss", "data-next"))
+        foretold = float(page.page.get_attribute(".loss", "data-next"))
         page.press("Enter")
-        page.wait('.update:has-text("5 taken")')
-        assert float(page.tab.get_attribute(".loss", "data-loss")) == pytest.approx(foretold)
+        page.wait_for('.update:has-text("5 taken")')
+        assert float(page.page.get_attribute(".loss", "data-loss")) == pytest.approx(foretold)
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,20 @@ def test_play_scrub_and_reload_draw_the_same_picture(
         steady(page)
         played = page.picture()
         page.press("Home")
-        page.tab.evaluate(
-            """() => { const s = document.querySelector("#transport input[type=range]");
-            s.value = 4; s.dispatchEvent(new Event("input", { bubbles: true })); }"""
-        )
+        page.scrub(4)
         steady(page)
         assert_alike(page.picture(), played)
-        page.tab.wait_for_timeout(300)  # the link follows a moment later
+        page.page.wait_for_timeout(300)  # the link follows a moment later
         page.reload()
         steady(page)
-        assert "st=4" in page.tab.url
+        assert "st=4" in page.page.url
         assert_alike(page.picture(), played)
 
 
 def test_a_link_out_of_bounds_is_clamped_or_ignored(lab: Running, browser: Any) -> None:
     wild = "view=backward&op=evil&s=99,0&cell=99999&st=99999&k=3x3:1,2&of=__proto__&n=-4&t=1e9"
     with opened(browser, lab, wild) as page:
-        page.wait('.backward[data-settled="true"]')
+        page.wait_for('.backward[data-settled="true"]')
         assert page.text(".backward .error") in ("", "open data first: key d.")
 
 
@@ -109,7 +106,7 @@ def test_own_data_of_three_dimensions(lab: Running, browser: Any) -> None:
     for sample, dims in (("ecg", 1), ("cells", 2), ("volume", 3)):
         state = f"view=backward&d=sample:{sample}&src=data&n={','.join(['5'] * dims)}&g=random"
         with opened(browser, lab, state) as page:
-            page.wait(f"{READY}[data-good=true]")
+            page.wait_for(f"{READY}[data-good=true]")
             assert live(page).count(",") >= dims - 1
 
 
