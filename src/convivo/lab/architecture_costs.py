@@ -114,7 +114,7 @@ def planned(question: Question) -> dict[str, Any]:
         "rows": rows(found.held, nodes, root),
         "parameters": counts.parameters,
         "macs": sum(node["macs"] for node in nodes) * question.batch,
-        "receptive_field": counts.receptive_field,
+        "receptive_field": counts.receptive_field and list(counts.receptive_field),
         "memory": memory(found),
         "peak_at": found.held.peak_at,
         "seconds_per_step": found.seconds,

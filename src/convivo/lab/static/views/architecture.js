@@ -65,6 +65,8 @@ function mount(lab) {
     page.body.classList.toggle("stale", !found);
     page.body.hidden = !plan;
     page.root.dataset.settled = String(data.settled);
+    page.root.dataset.net = entry.name;
+    page.root.dataset.planned = String(Boolean(found));
     if (plan) drawPlan(asked, found?.memory ?? data.point(asked, asked.size)?.memory, curve);
     lab.note(error ? error.message : NOTE, error ? "bad" : "good");
   }
