@@ -235,7 +235,9 @@ def test_pickled_models_are_refused_with_a_reason(lab: Running, name: str) -> No
     assert "run" in error_of(answer)["message"]
 
 
-@pytest.mark.parametrize("name", ["%22%3E%3Cimg%20src=x%3E.txt", "a%0ab.csv", "", "a.exe", 300 * "a"])
+@pytest.mark.parametrize(
+    "name", ["%22%3E%3Cimg%20src=x%3E.txt", "a%0ab.csv", "", "a.exe", 300 * "a"]
+)
 def test_names_are_checked_and_never_become_paths(lab: Running, name: str) -> None:
     status, answer = lab.put(name, b"1\n2\n3\n")
     if status == 201:

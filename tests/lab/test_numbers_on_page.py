@@ -124,9 +124,7 @@ def test_a_wrong_number_would_be_told(tab: Watched, arrays: dict, lab: Running) 
     card, other = lab.put_array(values), lab.put_array(values + 1)
     tab.page.route("**/arrays/" + card["id"] + ".npy*", lambda route: route.continue_(
         url=route.request.url.replace(card["id"], other["id"])))  # fmt: skip
-    tab.page.evaluate("delete document.documentElement.dataset.checked")
-    tab.page.evaluate("link => { location.hash = link }", f"#d=id:{card['id']}&n=5&pad=zeros")
-    tab.wait()
+    tab.move(f"#d=id:{card['id']}&n=5&pad=zeros")
     tab.page.unroute("**/arrays/" + card["id"] + ".npy*")
     assert tab.page.evaluate("document.documentElement.dataset.checked") == "bad"
     assert "✗" in tab.text("#note")

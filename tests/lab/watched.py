@@ -5,7 +5,7 @@ from typing import Any
 from .running import Running
 
 READY = "html[data-ready]"
-CHECKED = "html[data-checked]"
+CHECKED = "html[data-ready][data-checked]"
 
 
 class Watched:
@@ -45,8 +45,10 @@ class Watched:
             self.troubles.append(f"console: {message.text}")
 
     def show(self, link: str = "", *, checked: bool = True) -> None:
-        """Open the page at a link, from anew, and wait until it stands."""
-        self.page.goto("about:blank")
+        """Show what a link tells, and wait until it stands; the page is opened where it is not."""
+        if self.page.url.startswith(self.lab.origin):
+            self.move(link or "#v=1")
+            return
         self.page.goto(f"{self.lab.origin}/{link}")
         self.wait(checked=checked)
 
@@ -56,7 +58,8 @@ class Watched:
     def move(self, link: str) -> None:
         """Go to another link on the same page."""
         self.page.evaluate(
-            "link => { delete document.documentElement.dataset.checked; location.hash = link; }",
+            "link => { const told = document.documentElement.dataset;"
+            "delete told.ready; delete told.checked; location.hash = ''; location.hash = link; }",
             link,
         )
         self.wait()

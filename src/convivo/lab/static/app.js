@@ -132,6 +132,7 @@ function link() {
 
 function show(next, state = {}) {
   mounted?.unmount?.();
+  delete document.documentElement.dataset.checked; // what a view says of the one before
   steps.stop();
   view = next;
   for (const button of $("rail").querySelectorAll("button[data-view]")) {

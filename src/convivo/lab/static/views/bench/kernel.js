@@ -154,6 +154,7 @@ export function kernelEditor(host) {
 
   /** Up is more: 0.1 a step, with Shift 0.01. */
   function drag(input, index) {
+    input.addEventListener("dragstart", (event) => event.preventDefault()); // of selected text
     input.addEventListener("pointerdown", (down) => {
       const start = { y: down.clientY, value: host.kernel().values[index], moved: false };
       const move = (e) => {

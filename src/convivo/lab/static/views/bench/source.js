@@ -86,7 +86,7 @@ export function regions(lab) {
           }
         }, fail);
       }
-      return overview;
+      return null;
     },
   };
 }
