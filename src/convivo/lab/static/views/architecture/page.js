@@ -9,6 +9,9 @@ const PLACES = ["controls", "tiles", "graph", "legend", "timeline", "curve"];
 export function furnish(lab) {
   const page = {};
   for (const name of PLACES) page[name] = h("div", { class: `arch-${name}` });
+  // one stop of the keyboard: arrows move the pin, the live region tells where it is
+  const walked = { tabindex: 0, role: "application", "aria-label": "Network, arrows move the pin" };
+  for (const [name, value] of Object.entries(walked)) page.graph.setAttribute(name, value);
   page.error = h("p", { class: "error", role: "alert" });
   page.moment = h("small");
   page.fits = h("p", { class: "fits" });

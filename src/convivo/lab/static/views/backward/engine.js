@@ -1,7 +1,8 @@
 // The page's gradients held against torch's, through the layer of convivo, a moment after a change.
 
 import { largestDifference } from "../../core/numbers.js";
-import { gradients } from "../../ops/grad.js";
+import { forward, gradients } from "../../ops/grad.js";
+import { recall } from "./model.js";
 
 const WAIT_MS = 150;
 const EPS = 2 ** -24; // half a unit in the last place of 1, in float32
@@ -50,17 +51,31 @@ function parts(model, data) {
   return found;
 }
 
-/** How far rounding may part two float32 sums of the same terms: n * 2^-24 * sum of magnitudes. */
+/**
+ * How far rounding may part two float32 sums of the same terms: n * 2^-24 * sum of magnitudes; and
+ * what the output's share of that does to the gradient of a loss.
+ */
 function bounds(model) {
   const absolute = (values) => Float64Array.from(values, Math.abs);
   const links = { ...model.links, factor: model.links.factor.map(Math.abs) };
-  const size = gradients(links, absolute(model.x), absolute(model.w), absolute(model.g));
+  const [x, w, g] = [model.x, model.w, model.g].map(absolute);
+  const size = gradients(links, x, w, g);
   const n = model.z.length + model.w.length + 2;
+  const each = (values) => values.map((v) => n * EPS * v);
   return {
-    dw: size.dw.map((v) => n * EPS * v),
-    dx: size.dx.map((v) => n * EPS * v),
-    db: n * EPS * size.db,
+    dw: each(size.dw),
+    dx: each(size.dx),
+    db: [n * EPS * size.db],
+    own: lossBounds(model, each(forward(links, x, w, Math.abs(model.bias)))),
   };
+}
+
+function lossBounds({ up, z, g }, most) {
+  const steep = { mse: 2, bce: 1 }[up.kind] ?? 0;
+  const few = (i) => 8 * EPS * (Math.abs(z[i]) + Math.abs(up.target[i]) + 1);
+  return most.map(
+    (v, i) => (steep / z.length) * (v + few(i)) + (steep ? 8 : 0) * EPS * Math.abs(g[i]),
+  );
 }
 
 const within = (a, b, most) => a.every((v, i) => Math.abs(v - b[i]) <= most[i]);
@@ -81,15 +96,14 @@ export function engineCheck(lab) {
       });
       const found = parts(model, data);
       const most = bounds(model);
-      const difference = Math.max(
-        largestDifference(model.dw, found.dw),
-        largestDifference(model.dx, found.dx),
-        model.layer.op === "conv" ? Math.abs(model.db - found.db) : 0,
-      );
-      const good =
-        within(model.dw, found.dw, most.dw) &&
-        within(model.dx, found.dx, most.dx) &&
-        (model.layer.op !== "conv" || Math.abs(model.db - found.db) <= most.db);
+      const pairs = [
+        [model.dw, found.dw, most.dw],
+        [model.dx, found.dx, most.dx],
+        [[model.db], [model.layer.op === "conv" ? found.db : model.db], most.db],
+      ];
+      const difference = Math.max(...pairs.map(([a, b]) => largestDifference(a, b)));
+      pairs.push([model.g, found.own, most.own]);
+      const good = pairs.every(([a, b, m]) => within(Array.from(a), b, m));
       answer = { key, ...found, difference, good, ms: headers.get("X-Engine-Ms") };
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -101,12 +115,13 @@ export function engineCheck(lab) {
   return {
     /** What the engine says of this model and entry; null while it is being asked. */
     ask(model, of, index) {
-      const asked = wish(model, of, index);
-      const next = JSON.stringify(asked);
+      const next = recall(model, "asked", `${of}/${index}`, () =>
+        JSON.stringify(wish(model, of, index)),
+      );
       if (next !== key) {
         key = next;
         clearTimeout(timer);
-        timer = setTimeout(() => compare(model, asked), WAIT_MS);
+        timer = setTimeout(() => compare(model, JSON.parse(next)), WAIT_MS);
       }
       return answer?.key === key ? answer : null;
     },

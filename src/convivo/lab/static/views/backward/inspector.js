@@ -37,6 +37,7 @@ export function inspector(lab, light) {
   const update = updateCard(lab);
   const more = h("div");
   let shown = null;
+  const drawn = new Map(); // part -> what it was drawn from
   table.addEventListener("click", (e) => {
     const cell = e.target.closest("[data-v]");
     if (cell)
@@ -101,20 +102,36 @@ export function inspector(lab, light) {
     ];
   }
 
-  function drawTable(model, sum, focus, engine) {
+  function drawHead(model, of, index) {
+    title.textContent = entryName(model, of, index);
+    value.textContent = print({ w: model.dw[index], x: model.dx[index], b: model.db }[of]);
+    note.textContent = words(model, of);
+    fill(formula, formulaOf(model, of));
+    refill(
+      options,
+      press("all", "all digits", "Print every number so that it can be added up exactly"),
+      press("tab", "as table", "All grids as numbers"),
+    );
+  }
+
+  /** Whether a part must be drawn anew: something it shows is another thing than last time. */
+  function changed(name, ...parts) {
+    const last = drawn.get(name);
+    drawn.set(name, parts);
+    return !last || parts.some((part, i) => part !== last[i]);
+  }
+
+  /** @param step as far as outputs are added up by now; -1: all of them */
+  function drawTable(model, sum, step, engine) {
     const list = columns(model, sum);
-    const partly = model.state.read === "accumulate" && !focus.over;
-    const later = (r) => partly && r.out > focus.step;
+    const partly = step >= 0;
+    const later = (r) => partly && r.out > step;
     const rows = sum.rows.slice(0, MOST_ROWS).map((r, i) =>
       h(
         "tr",
         {
           "data-row": i,
-          class: [
-            later(r) && "outside",
-            r.folded && "folded",
-            partly && r.out === focus.step && "best",
-          ]
+          class: [later(r) && "outside", r.folded && "folded", partly && r.out === step && "best"]
             .filter(Boolean)
             .join(" "),
         },
@@ -130,7 +147,7 @@ export function inspector(lab, light) {
       lines.push([`so far, ${done.length} of ${sum.rows.length}`, soFar, "so-far"]);
     lines.push(["= total, float32 in this order", sum.engine, "single"]);
     if (sum.exact !== sum.engine) lines.push(["exact, rounded once", sum.exact, "exact"]);
-    if (engine !== undefined && engine !== sum.engine)
+    if (engine !== null && engine !== sum.engine)
       lines.push(["the layer, float32 in its own order", engine, "layer"]);
     const totals = lines.map(([text, v, name]) =>
       h(
@@ -168,10 +185,9 @@ export function inspector(lab, light) {
         h("td", { "data-check": key, "data-v": v, text }),
       );
     const kinks = model.layer.op === "relu" || model.layer.kind === "max";
-    const numeric =
-      engine && !engine.error
-        ? [line("through the layer, float64", engine.numeric, short(engine.numeric, 10), "layer")]
-        : [];
+    const numeric = engine
+      ? [line("through the layer, float64", engine.numeric, short(engine.numeric, 10), "layer")]
+      : [];
     refill(
       check,
       h("h3", { text: "Check by central differences" }),
@@ -205,27 +221,19 @@ export function inspector(lab, light) {
     draw(model, sum, focus, engine) {
       shown = sum;
       const { of, index } = focus;
-      title.textContent = entryName(model, of, index);
-      const total = of === "w" ? model.dw[index] : of === "x" ? model.dx[index] : model.db;
-      value.textContent = print(total);
-      note.textContent = words(model, of);
-      fill(formula, formulaOf(model, of));
-      refill(
-        options,
-        press("all", "all digits", "Print every number so that it can be added up exactly"),
-        press("tab", "as table", "All grids as numbers"),
-      );
-      const own =
-        engine && !engine.error
-          ? { w: engine.dw?.[index], x: engine.dx?.[index], b: engine.db }[of]
-          : undefined;
-      drawTable(model, sum, focus, own);
-      drawCheck(model, focus, engine);
-      update.draw(model);
-      fill(more, lab.state.tab ? numberTables(model, print) : null);
+      const { all, tab, read } = lab.state;
+      const answer = engine && !engine.error ? engine : null;
+      const own = answer && { w: answer.dw[index], x: answer.dx[index], b: answer.db }[of];
+      const step = read === "accumulate" && !focus.over ? focus.step : -1;
+      if (changed("head", model, of, index, all, tab)) drawHead(model, of, index);
+      if (changed("table", model, sum, step, all, own)) drawTable(model, sum, step, own);
+      if (changed("check", model, of, index, answer)) drawCheck(model, focus, answer);
+      if (changed("update", model)) update.draw(model);
+      if (changed("more", model, tab, all)) fill(more, tab ? numberTables(model, print) : null);
     },
     empty(text) {
       shown = null;
+      drawn.clear();
       title.textContent = "";
       value.textContent = "";
       note.textContent = text;

@@ -27,6 +27,12 @@ import { kernelOf, layerOf, sizeOf, smallNumbers } from "./state.js";
 const MOST_OUT = 1024;
 const MOST_LINKS = 60_000;
 
+/** What was made of a model last under a name, made anew when its key changes. */
+export function recall(model, name, key, make) {
+  if (model.kept[name]?.key !== key) model.kept[name] = { key, value: make() };
+  return model.kept[name].value;
+}
+
 /** The numbers of a source: float32, or null while the data is on its way. */
 export function numbersOf(state, card, region) {
   const size = sizeOf(state, card);
@@ -67,6 +73,7 @@ export function build(state, given) {
   const g = upstream(z, up);
   const found = gradients(links, x, values.w, g);
   return {
+    kept: {},
     state,
     layer,
     links,
@@ -140,7 +147,10 @@ export function termsOf(model, of, index) {
 }
 
 /** The terms with products and totals, and what came through the padding marked. */
-export function sumOf(model, of, index) {
+export const sumOf = (model, of, index) =>
+  recall(model, "sum", `${of}/${index}`, () => addedUp(model, of, index));
+
+function addedUp(model, of, index) {
   const terms = termsOf(model, of, index);
   const own = of === "x" ? ownPlace(model.layer, index) : NOTHING;
   const found = summed(terms);
@@ -166,20 +176,18 @@ export function partial(model, step) {
 }
 
 /** Analytic in doubles, and by central differences. */
-export function checked(model, of, index) {
-  const { layer, stored, up, x, w, bias, g } = model;
-  const fixed = { ...up, kind: up.kind };
-  const relink = (values) => linksOf(layer, values, layer.kind === "max" ? stored : []);
-  const numeric = centralDifference(
-    relink,
-    { x, w, bias },
-    fixed,
-    { grid: of, index },
-    model.state.h,
-  );
-  const analytic = gradients(model.links, x, w, doubles(model));
-  const value = of === "w" ? analytic.dw[index] : of === "x" ? analytic.dx[index] : analytic.db;
-  return { numeric, analytic: value, rounded: g };
+export const checked = (model, of, index) =>
+  recall(model, "check", `${of}/${index}`, () => differences(model, of, index));
+
+function differences(model, of, index) {
+  const { layer, links, stored, up, x, w, bias, state } = model;
+  const moves = layer.op === "relu" || layer.kind === "max"; // another input, other links
+  const relink = (values) => (moves ? linksOf(layer, values, stored) : links);
+  const entry = { grid: of, index };
+  const numeric = centralDifference(relink, { x, w, bias }, up, entry, state.h);
+  const found = recall(model, "analytic", "", () => gradients(links, x, w, doubles(model)));
+  const analytic = { w: found.dw[index], x: found.dx[index], b: found.db }[of];
+  return { numeric, analytic };
 }
 
 /** dL/dz without rounding, for the comparison with differences. */

@@ -5,7 +5,7 @@ import { product, unflat } from "../../ops/axes.js";
 import { NOTHING, sourceOf } from "../../ops/grad_links.js";
 import { sheets } from "./state.js";
 import { hasMargin, innerOf, marksOf } from "./marks.js";
-import { ofNow, partial, spread } from "./model.js";
+import { ofNow, partial, recall, spread } from "./model.js";
 
 /**
  * @typedef {object} Item
@@ -25,8 +25,8 @@ function paddedInput(model) {
   });
 }
 
-const isSigned = (values) => values.some((v) => v < 0);
-const imageScale = (values) => (isSigned(values) ? signedScale(values) : greyScale(values));
+const imageScale = (values) =>
+  values.some((v) => v < 0) ? signedScale(values) : greyScale(values);
 
 /** The gradients that are shown: partial sums, or entries done. */
 function shown(model, step) {
@@ -45,12 +45,18 @@ function shown(model, step) {
 
 /** @returns {Item[]} */
 export function scene(model, focus) {
-  const { layer, step } = { layer: model.layer, step: focus.step };
-  const now = shown(model, step);
+  const { read } = model.state;
+  const of = ofNow(model);
   const lit = marksOf(model, focus);
-  const items = [...forwardItems(model), ...gradientItems(model, now)];
-  if (layer.op === "conv" && model.state.read === "gather" && ofNow(model) === "x")
-    items.push(spreadItem(model));
+  const fixed = recall(model, "forward", "", () => forwardItems(model));
+  const key = `${read}/${of}/${focus.step}`;
+  const moving = recall(model, "backward", key, () =>
+    gradientItems(model, shown(model, focus.step)),
+  );
+  const items = [...fixed, ...moving];
+  if (model.layer.op === "conv" && read === "gather" && of === "x")
+    items.push(recall(model, "spread", "", () => spreadItem(model)));
+  for (const item of items) item.cuts ??= new Map(); // what was cut once is the same array again
   return items.map((item) => ({ ...item, marks: lit[item.id] ?? [] }));
 }
 
@@ -170,7 +176,12 @@ function spreadItem(model) {
 export function sheetOf(item, z) {
   const [, rows, cols] = item.size;
   const count = rows * cols;
-  const cut = (values) => values?.subarray(z * count, (z + 1) * count);
+  const cut = (values, name) => {
+    if (!values) return undefined;
+    const key = name + z;
+    if (!item.cuts.has(key)) item.cuts.set(key, values.subarray(z * count, (z + 1) * count));
+    return item.cuts.get(key);
+  };
   const place = (at) => ({ row: Math.floor((at % count) / cols), col: at % cols });
   const here = (at) => Math.floor(at / count) === z;
   const lo = item.inner?.lo;
@@ -188,8 +199,8 @@ export function sheetOf(item, z) {
   return {
     rows,
     cols,
-    values: cut(item.values),
-    empty: cut(item.empty ?? item.zeros),
+    values: cut(item.values, "values"),
+    empty: cut(item.empty ?? item.zeros, "empty"),
     inner: innerSheet(item, z),
     marks,
   };
