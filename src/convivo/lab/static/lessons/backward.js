@@ -1,4 +1,4 @@
-// Lessons on the backward pass: a gradient by hand, momentum, and the way back through a maximum.
+// Lessons on the backward pass: a gradient by hand, and a step with momentum.
 
 const FIGURE = { op: "conv", src: "small", dims: 2, g: "ones" };
 
@@ -26,17 +26,5 @@ export const cards = [
     view: "backward",
     before: { ...FIGURE, of: "w", cell: 0, lr: 0.01, mo: 0.9, t: 0 },
     after: { t: 1 },
-  },
-  {
-    title: "Back through a maximum",
-    text: "Windows of 2 × 2 keep their largest sample. From above comes 1 for every window.",
-    question: "What do the other three samples of a window get?",
-    choices: ["a quarter each, like the winner", "0", "1 each"],
-    right: 1,
-    reveal:
-      "Moving a sample that is not the largest changes nothing, so its gradient is 0: the winner takes it all. An average would share it, a quarter each.",
-    view: "backward",
-    before: { op: "pool", src: "random", dims: 2, size: [6, 6], pool: "avg", g: "ones", step: 0 },
-    after: { pool: "max", step: 8 },
   },
 ];

@@ -102,22 +102,21 @@ function gridlines(end, y, width) {
   );
 }
 
+/** Sizes below the axis: doublings where there are some, as many as have room. */
 function sizeNames(points, x, height) {
-  const doubling = ({ at: size }) => (size & (size - 1)) === 0 || size === points[0].at;
-  const few = points.filter(doubling).length < 4;
+  const last = points[points.length - 1].at;
+  const doubling = (n) => (n & (n - 1)) === 0 || n === points[0].at;
+  const few = points.filter((p) => doubling(p.at)).length < 4;
+  const wide = (n) => String(n).length * 6.5 + (few ? 24 : 8);
+  const named = points.map((p) => p.at).filter((n) => few || doubling(n));
+  const end = named.includes(last) ? x(last) - wide(last) : Infinity;
   let free = -Infinity;
-  return points.flatMap(({ at: size }) => {
-    const place = x(size);
-    const wide = String(size).length * 6.5 + (few ? 24 : 8);
-    if (!(few || doubling({ at: size })) || place - wide / 2 < free) return [];
-    free = place + wide / 2;
-    const last = size === points[points.length - 1].at;
-    return [
-      text(place, height - 6, String(size), {
-        class: "axis-name",
-        "text-anchor": last ? "end" : "middle",
-      }),
-    ];
+  return named.flatMap((n) => {
+    const place = x(n);
+    const anchor = n === last ? "end" : "middle";
+    if (n !== last && (place - wide(n) / 2 < free || place + wide(n) / 2 > end)) return [];
+    free = place + wide(n) / 2;
+    return [text(place, height - 6, String(n), { class: "axis-name", "text-anchor": anchor })];
   });
 }
 
