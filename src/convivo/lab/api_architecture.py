@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from convivo.architectures import ARCHITECTURES
 from convivo.lab import answers, architecture_runs, parameters
+from convivo.lab.answers import Refusal
 from convivo.lab.parameters import Parameters
 from convivo.planning.limits import limit_source, memory_limit
 
@@ -21,6 +22,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 MOST_SAMPLES, MOST_CHANNELS, MOST_CLASSES, MOST_BATCH = 2**17, 4096, 100_000, 65_536
 AT_ONCE = 6  # sizes of a curve in one call: the process is free again soon
+PROGRAM, MOST_PROGRAM = "program", 2**24
 MOST_OPTIONS, MOST_LIST, MOST_NUMBER = 8, 16, 10**6
 
 
@@ -49,10 +51,39 @@ async def run(request: Request) -> Response:
     return answers.document(found)
 
 
+async def program(request: Request) -> Response:
+    """Take in the graph of an exported program, its `model.json`; its card."""
+    lab, name = request.app.state.lab, request.query_params.get("name", "own module")
+    if not 1 <= len(name) <= 200 or not name.isprintable():
+        raise parameters.wrong("name", "1 to 200 letters", name)
+    path = await lab.store.receive(request.stream(), ".json")
+    try:
+        if path.stat().st_size > MOST_PROGRAM:
+            hint = "Export a smaller network"
+            raise Refusal(413, "too-large", f"a graph holds at most {MOST_PROGRAM} bytes", hint)
+        facts = await lab.compute(compute_facts, str(path))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return answers.document(lab.store.keep(path, {"kind": PROGRAM, "name": name, **facts}), 201)
+
+
+async def known_program(request: Request) -> Response:
+    """The card of a program."""
+    return answers.document(_card(request, request.path_params["id"]))
+
+
+def _card(request: Request, name: str) -> dict[str, Any]:
+    card = request.app.state.lab.store.card(name)
+    if card.get("kind") != PROGRAM:
+        raise Refusal(404, "gone", "there is no such program", "Open your module again")
+    return card
+
+
 async def plan(request: Request) -> Response:
     """The graph, the ledger by layer and over time, and the totals of one setting."""
     asked = await parameters.body(request)
-    fields = _question(asked)
+    fields = _question(request, asked)
     asked.done()
     return answers.document(await request.app.state.lab.compute(compute_plan, fields))
 
@@ -60,7 +91,7 @@ async def plan(request: Request) -> Response:
 async def sizes(request: Request) -> Response:
     """The sizes of an axis that the network takes, for the slider."""
     asked = await parameters.body(request)
-    fields = _question(asked)
+    fields = _question(request, asked)
     asked.done()
     return answers.document(await request.app.state.lab.compute(compute_sizes, fields))
 
@@ -68,17 +99,20 @@ async def sizes(request: Request) -> Response:
 async def curve(request: Request) -> Response:
     """Memory at up to six sizes; the page asks again for more, and stops when it needs no more."""
     asked = await parameters.body(request)
-    fields = _question(asked)
+    fields = _question(request, asked)
     wanted = asked.rows("sizes", AT_ONCE, len(fields["size"]), 1, MOST_SAMPLES)
     asked.done()
     found = await request.app.state.lab.compute(compute_curve, fields, wanted)
     return answers.document({"points": found})
 
 
-def _question(asked: Parameters) -> dict[str, Any]:
+def _question(request: Request, asked: Parameters) -> dict[str, Any]:
     dims = asked.integer("dims", 1, 3)
+    own = asked.text("program", 24, "")
+    path = str(request.app.state.lab.store.path(_card(request, own)["id"])) if own else ""
     return {
-        "net": asked.choice("net", tuple(ARCHITECTURES)),
+        "program": path,
+        "net": asked.choice("net", (PROGRAM,) if own else tuple(ARCHITECTURES)),
         "channels": asked.integer("channels", 1, MOST_CHANNELS),
         "size": asked.integers("size", dims, 1, MOST_SAMPLES),
         "classes": asked.integer("classes", 1, MOST_CLASSES),
@@ -106,6 +140,13 @@ def _option(name: str, value: Any) -> Any:
     if name in ("pretrained", "init", "inflation") or not (small or word):
         raise parameters.wrong(f"options.{name}", "a number, a word, or a short list", value)
     return value
+
+
+def compute_facts(path: str) -> dict[str, Any]:
+    """In the worker."""
+    from convivo.lab.program_network import facts
+
+    return facts(path)
 
 
 def compute_plan(fields: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +190,8 @@ def _point(question: "Question", size: tuple[int, ...]) -> dict[str, Any]:
 routes = [
     Route("/arch", listed),
     Route("/arch/runs/{entry}", run),
+    Route("/arch/programs", program, methods=["PUT"]),
+    Route("/arch/programs/{id}", known_program),
     Route("/arch/plan", plan, methods=["POST"]),
     Route("/arch/sizes", sizes, methods=["POST"]),
     Route("/arch/curve", curve, methods=["POST"]),

@@ -9,6 +9,7 @@ from convivo.architectures import ARCHITECTURES
 from convivo.errors import ConvivoError
 from convivo.lab.architecture_graph import graph, root_name
 from convivo.lab.architecture_places import keep, rows
+from convivo.lab.program_network import network, program_in
 from convivo.planning.budget import Setting
 from convivo.planning.counting import count
 from convivo.planning.ledger import Ledger, ledger
@@ -33,7 +34,8 @@ OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 class Question:
     """Which network, for which input, used how: what `convivo plan` is asked on the command line.
 
-    options: the network's own, such as (("hidden", [1000]),).
+    options: the network's own, such as (("hidden", (1000,)),). program: instead, the file of an
+    exported program in the lab's store; net, classes, width and options then say nothing.
     """
 
     net: str
@@ -46,6 +48,7 @@ class Question:
     optimizer: str = "momentum"
     width: float = 1.0
     options: tuple[tuple[str, Any], ...] = ()
+    program: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,6 +60,8 @@ class Question:
         Raises:
             ConfigError, ShapeError, UsageError: what `create` refuses.
         """
+        if self.program:
+            return network(program_in(self.program))
         settings = NetSettings(name=self.net, width=self.width, **dict(self.options))
         return on_meta(settings, self.shape, self.classes)
 
@@ -123,8 +128,8 @@ def planned(question: Question) -> dict[str, Any]:
 
 
 def document(question: Question) -> dict[str, Any]:
-    """The question as plain values."""
-    return vars(question) | {"options": dict(question.options)}
+    """The question as plain values; no path leaves the lab."""
+    return vars(question) | {"options": dict(question.options), "program": bool(question.program)}
 
 
 def memory(found: Costs) -> dict[str, int]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from convivo.architectures.dcgan import DCGAN
 from convivo.geometry import Axes
-from convivo.layers import Conv, UpConv
+from convivo.lab.program_network import Exported
 from convivo.planning.calls import Mark
 from convivo.planning.counting import LayerCount, count
 from convivo.planning.flow import INPUT, Call, flow
@@ -48,6 +48,9 @@ def graph(net: nn.Module, input: Sequence[int]) -> list[Node]:
             node["sources"] = [s + start if s != INPUT else start - 1 for s in node["sources"]]
             node["name"] = ".".join(filter(None, (part, node["name"])))
             node["scopes"] = [".".join(filter(None, (part, s))) for s in node["scopes"]]
+            if isinstance(module, Exported):  # the modules around are known by name only
+                words = node["name"].split(".")
+                node["scopes"] = ["", *(".".join(words[:i]) for i in range(1, len(words)))]
         nodes += found
     return nodes
 
@@ -111,11 +114,11 @@ def _node(
         "id": number,
         "name": call.name,
         "kind": call.kind,
-        "word": word(call),
+        "word": getattr(call.module, "word", None) or word(call),
         "shape": list(call.shape),
         "sources": list(call.sources),
         "scopes": list(call.scopes),
-        "quiet": is_quiet(call),
+        "quiet": getattr(call.module, "quiet", False) or is_quiet(call),
         "parameters": call.parameters,
         "parameters_sum": parameters_sum(call.module, call.parameters),
         "macs": macs,
@@ -129,12 +132,12 @@ def parameters_sum(module: nn.Module | None, parameters: int) -> str | None:
     """The parameters as a sum that a reader can check; None where they are counted elsewhere.
 
     Example:
-        >>> parameters_sum(Conv(1, 6, 5), 156)
+        >>> parameters_sum(nn.Conv2d(1, 6, 5), 156)
         '5*5*1*6+6 = 156'
     """
     if module is None or not parameters:
         return None
-    given = isinstance(module, UpConv)  # of a transposed one what it reads stands first
+    given = type(module).__name__ == "UpConv"  # of a transposed one what it reads stands first
     shapes = [
         p.transpose(0, 1).shape if given and p.dim() > 1 else p.shape for p in module.parameters()
     ]
@@ -154,13 +157,15 @@ def macs_sum(call: Call, given: Axes, macs: int) -> str | None:
     """The multiply-accumulates as a product; the plain number where they follow another rule."""
     if not macs:
         return None
-    module, factors = call.module, []
-    if isinstance(module, UpConv):
-        factors = [*given[1:], *_factors(module.weight.transpose(0, 1).shape)]
-    elif isinstance(module, Conv):
-        factors = [*call.shape[1:], *_factors(module.weight.shape)]
-    elif isinstance(module, nn.Linear):
-        factors = [module.in_features, module.out_features]
+    weight, factors = getattr(call.module, "weight", None), []
+    if not isinstance(weight, Tensor):
+        return f"{macs:,}"
+    if call.kind == "UpConv":
+        factors = [*given[1:], *_factors(weight.transpose(0, 1).shape)]
+    elif call.kind in ("Conv", "TrueConv"):
+        factors = [*call.shape[1:], *_factors(weight.shape)]
+    elif call.kind == "Linear":
+        factors = _factors(weight.shape)
     if prod(factors) != macs or not factors:
         return f"{macs:,}"
     return f"{'*'.join(map(str, factors))} = {macs:,}"

@@ -12,6 +12,7 @@ from convivo.planning.shadow import run, shadow
 LARGEST = {1: 65_536, 2: 2_048, 3: 384}
 APART = {1: 1_024, 2: 32, 3: 8}
 STOPS = 64  # of a slider
+SHARES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 5 / 4, 3 / 2, 2, 5 / 2, 3, 4, 6, 8)
 LOOKED = 260  # sizes in a row: more than the step of any network of ours
 
 
@@ -23,6 +24,9 @@ def legal_sizes(question: Question) -> dict[str, object]:
     """
     dims, size = len(question.size), max(question.size)
     takes = _asked(question)
+    if question.program:  # which may take any size, or the exported one alone: a few are tried
+        tried = sorted({size, *(_near(size, share) for share in SHARES)})
+        return {"sizes": [n for n in tried if n <= LARGEST[dims] and takes(n)], "step": 1}
     least = _least(takes, LARGEST[dims])
     step = _step(takes, least)
     wide = -(-APART[dims] // step) * step
@@ -32,6 +36,12 @@ def legal_sizes(question: Question) -> dict[str, object]:
     large = range(origin, LARGEST[dims] + 1, wide)
     sizes = [n for n in sorted({least, size, *small, *large}) if n >= least and takes(n)]
     return {"sizes": _thinned(sizes, size), "step": step}
+
+
+def _near(size: int, share: float) -> int:
+    """A share of a size, as a multiple of what it is itself a multiple of, up to 32."""
+    multiple = next(m for m in (32, 16, 8, 4, 2, 1) if size % m == 0)
+    return max(multiple, round(size * share / multiple) * multiple)
 
 
 def _thinned(sizes: list[int], kept: int) -> list[int]:
@@ -49,7 +59,7 @@ def _gap(sizes: list[int], place: int, kept: int) -> float:
 def _asked(question: Question) -> Callable[[int], bool]:
     """Whether the network takes n samples on each axis; each n is asked once."""
     known: dict[int, bool] = {}
-    sized = ARCHITECTURES[question.net].needs_input_size
+    sized = not question.program and ARCHITECTURES[question.net].needs_input_size
     built = None if sized else question.network()
 
     def takes(n: int) -> bool:
