@@ -101,27 +101,30 @@ class Exported(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         known: dict[str, Any] = {self.program.input: x}
-
-        def value(one: Any) -> Any:
-            if isinstance(one, Ref):
-                if one.name in known:
-                    return known[one.name]
-                owner, name = self._owners[one.name]
-                return getattr(owner, name)
-            return [value(item) for item in one] if isinstance(one, list) else one
-
         del x
         for step, done in zip(self._steps, self._done, strict=True):
             node = step.node
-            made = step(*map(value, node.positional), **{k: value(v) for k, v in node.named})
+            given = [self._value(known, one) for one in node.positional]
+            named = {name: self._value(known, one) for name, one in node.named}
+            made = step(*given, **named)
             if len(node.results) == 1:
                 known[node.results[0]] = made
             else:
                 known |= dict(zip(node.results, made, strict=True))
-            del made
+            del given, named, made
             for name in done:  # as a function forgets what it does not use again
                 known.pop(name, None)
         return known[self.program.output]
+
+    def _value(self, known: dict[str, Any], one: Any) -> Any:
+        if isinstance(one, list):
+            return [self._value(known, item) for item in one]
+        if not isinstance(one, Ref):
+            return one
+        if one.name in known:
+            return known[one.name]
+        owner, name = self._owners[one.name]
+        return getattr(owner, name)
 
 
 def _last_uses(program: Program) -> list[list[str]]:

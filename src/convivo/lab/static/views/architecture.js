@@ -23,20 +23,32 @@ const NOTE = "one source of numbers: convivo plan · predicted, nothing allocate
 export const view = { name: "arch", title: "Architecture", key: "3", kinds: [], schema, mount };
 
 function mount(lab) {
-  const data = new Architecture(lab.api, () => lab.redraw());
   const page = furnish(lab);
-  const bar = controls(lab, data);
+  const redraw = () => lab.redraw();
+  const data = new Architecture(lab.api, redraw, (error) => {
+    lab.set({ program: "", net: "unet_2015" });
+    told(`this link needs your module: ${error.message}`);
+  });
+  const bar = controls(lab, data, told);
   fill(page.controls, bar.element);
   let run = null;
   let plan = null;
   let placed = null;
   let hovered = null;
+  let trouble = null;
   const drawn = { network: "", charts: "" };
   const side = inspector(lab, {
     plan: () => plan,
     drawing: () => page.graph.querySelector("svg.network"),
   });
   data.start().catch((error) => lab.note(`${error.message}. ${error.hint ?? ""}`, "bad"));
+
+  /** Something that went wrong, until the state is another. */
+  function told(text) {
+    trouble = { text, state: lab.state };
+    lab.live(text);
+    lab.redraw();
+  }
 
   const on = {
     hover(id) {
@@ -53,7 +65,9 @@ function mount(lab) {
 
   function draw() {
     if (!data.listed) return;
-    const entry = data.entry(lab.state.net);
+    if (trouble?.state !== lab.state) trouble = null;
+    const entry = data.entry(lab.state.net, lab.state.program);
+    if (!entry) return; // a program whose card is on its way
     const asked = question(lab.state, entry);
     const found = data.plan(asked);
     const error = data.error(asked);
@@ -61,7 +75,7 @@ function mount(lab) {
     openRun();
     const stops = bar.draw(asked, entry);
     const curve = data.curve(asked, lab.state.lock ? -1 : lab.state.axis, stops);
-    page.error.textContent = error ? `${error.message}. ${error.hint}.` : "";
+    page.error.textContent = error ? `${error.message}. ${error.hint}.` : (trouble?.text ?? "");
     page.body.classList.toggle("stale", !found);
     page.body.hidden = !plan;
     page.root.dataset.settled = String(data.settled);
@@ -147,8 +161,7 @@ function mount(lab) {
     const gone = (error) => {
       run = null;
       lab.set({ run: "" });
-      lab.live(`${error.message}. ${error.hint}`);
-      page.error.textContent = `${error.message}. ${error.hint}.`;
+      told(`${error.message}. ${error.hint}.`);
     };
     lab.api.get(`arch/runs/${entry}`).then(open, gone);
   }

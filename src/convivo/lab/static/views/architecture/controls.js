@@ -1,6 +1,7 @@
 // The controls of the architecture: which network, used how, and the sliders over legal sizes.
 
-import { field, fill, h, select, tick, whole } from "../../core/dom.js";
+import { field, fill, h, select, whole } from "../../core/dom.js";
+import { AFRESH, choosing } from "./choosing.js";
 
 const MODES = [
   ["train", "training"],
@@ -17,36 +18,13 @@ const OPTIMIZERS = [
   ["adam", "Adam"],
   ["adamw", "AdamW"],
 ];
-const DETAILS = [
-  ["auto", "as fits"],
-  ["layers", "every layer"],
-  ["blocks", "blocks"],
-];
-const TASKS = {
-  classify: "Classify",
-  segment: "Segment",
-  reconstruct: "Reconstruct",
-  generate: "Generate",
-};
 const AXES = { 1: ["length"], 2: ["rows", "columns"], 3: ["slices", "rows", "columns"] };
 
-/** What another network or dimension lets go: its own sizes and counts hold again. */
-const AFRESH = {
-  size: [],
-  channels: 0,
-  classes: 0,
-  options: "",
-  width: 1,
-  pin: -1,
-  run: "",
-  step: 0,
-};
-
 /**
- * @param lab the shell's; @param data data.Architecture
+ * @param lab the shell's; @param data data.Architecture; @param told (text) => void: an error
  * @returns {{element: HTMLElement, draw: Function, pick: Function, by: Function}}
  */
-export function controls(lab, data) {
+export function controls(lab, data, told) {
   const rows = [
     h("div", { class: "tools" }),
     h("div", { class: "tools" }),
@@ -66,66 +44,11 @@ export function controls(lab, data) {
     const key = JSON.stringify({ ...state, step: 0, pin: 0, size: 0 }) + data.listed.runs.length;
     if (key !== built) {
       built = key;
-      network(state, entry);
+      replace(rows[0], ...choosing(lab, data, asked, entry, told));
       use(state);
     }
     sliders();
     return known.length ? stops : [];
-  }
-
-  function network(state, entry) {
-    const groups = Object.entries(TASKS).map(([task, title]) =>
-      h(
-        "optgroup",
-        { label: title },
-        ...data.listed.nets
-          .filter((net) => net.task === task)
-          .map((net) =>
-            h("option", { value: net.name, text: net.name, selected: net.name === entry.name }),
-          ),
-      ),
-    );
-    const nets = h(
-      "select",
-      { "aria-label": "Network", onchange: () => lab.set({ ...AFRESH, net: nets.value }) },
-      ...groups,
-    );
-    const dims = h(
-      "div",
-      { class: "tabs", role: "group", "aria-label": "Dimensions" },
-      ...[1, 2, 3].map((d) =>
-        h("button", {
-          type: "button",
-          text: `${d}D`,
-          "aria-pressed": String(d === state.dims),
-          onclick: () => lab.set({ ...AFRESH, net: state.net, dims: d }),
-        }),
-      ),
-    );
-    const runs = data.listed.runs.map((run) => [run.entry, `${run.name} (${run.net})`]);
-    replace(
-      rows[0],
-      nets,
-      dims,
-      field(
-        "detail",
-        select(DETAILS, state.detail, (detail) => lab.set({ detail, pin: -1 })),
-      ),
-      asked.dims > 1
-        ? tick("axes alike", state.lock, (lock) =>
-            lab.set(
-              lock ? { lock, size: Array(asked.dims).fill(Math.max(...asked.size)) } : { lock },
-            ),
-          )
-        : null,
-      runs.length
-        ? field(
-            "own run",
-            select([["", "none"], ...runs], state.run, (run) => lab.set({ run, step: 0 })),
-          )
-        : null,
-      h("span", { class: "muted paper", text: entry.paper, title: entry.paper }),
-    );
   }
 
   function use(state) {
@@ -152,14 +75,7 @@ export function controls(lab, data) {
             ),
           )
         : null,
-      field(
-        "channels in",
-        whole(asked.channels, 1, 4096, (channels) => lab.set({ channels, ...own })),
-      ),
-      field(
-        "outputs",
-        whole(asked.classes, 1, 100000, (classes) => lab.set({ classes, ...own })),
-      ),
+      ...(state.program ? [] : shapes(own)),
       lab.card
         ? h("button", {
             type: "button",
@@ -170,6 +86,20 @@ export function controls(lab, data) {
           })
         : null,
     );
+  }
+
+  /** What a program has fixed. */
+  function shapes(own) {
+    return [
+      field(
+        "channels in",
+        whole(asked.channels, 1, 4096, (channels) => lab.set({ channels, ...own })),
+      ),
+      field(
+        "outputs",
+        whole(asked.classes, 1, 100000, (classes) => lab.set({ classes, ...own })),
+      ),
+    ];
   }
 
   function replace(row, ...parts) {

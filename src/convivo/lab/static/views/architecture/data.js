@@ -3,6 +3,8 @@
 // A question is what `convivo plan` is asked. Its answer, the sizes that a network takes, and its
 // memory at each of them are kept; so dragging a size is a look-up.
 
+import { entryOf } from "./program.js";
+
 const SETTLE_MS = 150;
 const KEPT = 60;
 const AT_ONCE = 6;
@@ -37,8 +39,9 @@ export function optionText(found) {
 /** The question that a state of the view asks, of a network as the server lists it. */
 export function question(state, entry) {
   const { counted } = entry;
-  const usual = Array(state.dims).fill(counted.samples_per_axis);
+  const usual = entry.size ?? Array(state.dims).fill(counted.samples_per_axis);
   return {
+    ...(state.program ? { program: state.program } : {}),
     net: entry.name,
     dims: state.dims,
     channels: state.channels || counted.in_channels,
@@ -56,8 +59,13 @@ export function question(state, entry) {
 const keyOf = (asked) => JSON.stringify(asked);
 
 export class Architecture {
-  /** @param api core/api.js; @param arrived called when something new is known */
-  constructor(api, arrived) {
+  /**
+   * @param api core/api.js; @param arrived called when something new is known
+   * @param lost called with the error when a program of a link is gone
+   */
+  constructor(api, arrived, lost) {
+    this.lost = lost;
+    this.programs = new Map();
     this.api = api;
     this.arrived = arrived;
     this.plans = new Map();
@@ -74,11 +82,27 @@ export class Architecture {
     this.arrived();
   }
 
-  entry(name) {
+  entry(name, program = "") {
+    if (program) return this.programs.get(program) ?? this.askProgram(program);
     return (
       this.listed.nets.find((net) => net.name === name) ??
       this.listed.nets.find((net) => net.name === "unet_2015")
     );
+  }
+
+  /** A program that was just opened. */
+  take(card) {
+    this.programs.set(card.id, entryOf(card));
+  }
+
+  /** A program of a link: its card is asked for once; null until it is there. */
+  askProgram(id) {
+    if (this.asking === id) return null;
+    this.asking = id;
+    const keepCard = (card) => this.take(card);
+    const gone = (error) => this.lost(error);
+    this.api.get(`arch/programs/${id}`).then(keepCard).catch(gone).finally(this.arrived);
+    return null;
   }
 
   get limit() {

@@ -26,4 +26,5 @@ export const schema = {
   axis: integer(0, 2, 0),
   pin: integer(-1, 9999, -1),
   run: text(/^([0-9a-f]{24})?$/, ""),
+  program: text(/^([0-9a-f]{24})?$/, ""),
 };
