@@ -159,6 +159,7 @@ def bound(port: int) -> socket.socket:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind(("127.0.0.1", number))
+            place.listen(128)  # so that a browser which is quicker than the server waits
             return place
         except OSError as error:
             place.close()
@@ -180,25 +181,35 @@ def run(
     Raises:
         UsageError: a path that is not there, or no port.
     """
-    roots = Roots(paths)  # before anything is started
-    del roots
-    place = bound(port)
+    lab, place = Lab(paths), None
+    try:
+        place = bound(port)
+        number = place.getsockname()[1]
+        if number != port != 0:
+            say(f"port {port} is taken; using {number}")
+        _serve(lab, place, browser=browser, say=say)
+    finally:  # also where nobody reads what is said, and nothing was served
+        lab.close()
+        if place is not None:
+            place.close()
+    return {"schema": 1, "port": number}
+
+
+def _serve(lab: Lab, place: socket.socket, *, browser: bool, say: Callable[[str], None]) -> None:
     number = place.getsockname()[1]
     keys = Keys(number)
-    app = create_app(Lab(paths), keys)
     address = f"http://127.0.0.1:{number}/?token={keys.token()}"
-    if number != port:
-        say(f"port {port} is taken; using {number}")
     say(f"convivo lab: {address}")
-    say("Open this link once; it becomes a cookie. Ctrl-C ends the lab.")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    server = uvicorn.Server(config)
+    say("The link is for one use; it becomes a cookie. Ctrl-C ends the lab.")
+    app = create_app(lab, keys)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    )
     threading.Thread(target=_watch_parent, args=(server,), daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the usual end
         server.run(sockets=[place])
-    return {"schema": 1, "port": number}
 
 
 def _watch_parent(server: uvicorn.Server, seconds: float = 2.0) -> None:
