@@ -83,6 +83,7 @@ const lab = {
   },
   note(text, state = "") {
     $("note").textContent = text;
+    $("note").title = text;
     $("note").dataset.state = state;
   },
   live(text) {
