@@ -1,5 +1,6 @@
 """`convivo lab` as a program: its address, its end, and what it leaves behind."""
 
+import gzip
 import os
 import re
 import signal
@@ -138,4 +139,5 @@ def test_the_page_is_part_of_the_package() -> None:
     assert "eval(" not in text
     links = set(re.findall(r"https?://[^\s\"'`]+", text))
     assert all(link.startswith("http://www.w3.org/") for link in links)
-    assert sum(path.stat().st_size for path in page.files.values()) < 400_000
+    packed = sum(len(gzip.compress(path.read_bytes())) for path in page.files.values())
+    assert packed < 200_000, "what a browser loads before it can draw"

@@ -1,5 +1,6 @@
 """The lab's server: one app for the page, its files and its data, on this machine only."""
 
+import gzip
 import hashlib
 import os
 import socket
@@ -36,7 +37,7 @@ from convivo.lab.store import Store
 from convivo.lab.worker import Worker
 
 VIEWS = (api_data, api_bench)
-PORT = 7747
+FIRST = "cells"
 STATIC = Path(str(resources.files("convivo.lab"))) / "static"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
@@ -105,7 +106,11 @@ class Page:
         if path is None:
             raise Refusal(404, "gone", "there is no such file", "Reload the page")
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(path.read_bytes(), 200, headers, KINDS[path.suffix])
+        body, kind = path.read_bytes(), KINDS[path.suffix]
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, mtime=0)
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(body, 200, headers, kind)
 
 
 def create_app(lab: Lab, keys: Keys) -> Starlette:
@@ -114,7 +119,7 @@ def create_app(lab: Lab, keys: Keys) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        threading.Thread(target=lab.worker.start, daemon=True).start()
+        threading.Thread(target=_prepare, args=(lab,), daemon=True).start()
         yield
         lab.close()
 
@@ -137,6 +142,13 @@ def create_app(lab: Lab, keys: Keys) -> Starlette:
     )
     app.state.lab = lab
     return app
+
+
+def _prepare(lab: Lab) -> None:
+    """What the first page will ask for: it takes seconds to import what computes."""
+    with suppress(OSError, Refusal):  # the lab ended before it began
+        lab.sample(FIRST)
+        lab.worker.start()
 
 
 def _nothing(_: Request, __: Exception) -> Response:

@@ -191,6 +191,7 @@ async function begin() {
   show(first, told ? { ...decode(hash, first.schema), step: shell.st } : {});
   if (lab.card && !told) lab.set(mounted.opened?.(lab.card) ?? {});
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 }
 
 const dataPicker = picker(opened);

@@ -2,7 +2,7 @@
 
 import { extent, greyScale, tableOf, place } from "../../core/colour.js";
 import { h } from "../../core/dom.js";
-import { token } from "../../core/theme.js";
+import { theme, token } from "../../core/theme.js";
 import { region } from "./state.js";
 
 const SIDE = 150;
@@ -15,6 +15,7 @@ export function minimap(lab, source) {
     "aria-label": "Where the region lies; the numbers beside it move it",
   });
   let geometry = null;
+  let drawn = "";
   canvas.addEventListener("pointerdown", (e) => {
     canvas.setPointerCapture(e.pointerId);
     move(e);
@@ -47,7 +48,9 @@ export function minimap(lab, source) {
     const seen = source.overview(
       size.length === 3 ? Math.min(size[0] - 1, at[0] + Math.floor(n[0] / 2)) : 0,
     );
-    if (!seen) return;
+    const key = [lab.card.id, seen?.key, at, n, theme(), devicePixelRatio].join();
+    if (!seen || key === drawn) return;
+    drawn = key;
     const signal = size.length === 1;
     const full = signal ? [1, size[0]] : size.slice(-2);
     const zoom = signal ? null : Math.min(SIDE / full[0], (SIDE * 1.4) / full[1]);
