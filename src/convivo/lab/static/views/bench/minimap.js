@@ -1,7 +1,8 @@
 // Where the region lies in the whole: a small picture with a box to drag.
 
-import { extent, greyScale, tableOf, place } from "../../core/colour.js";
+import { extent, greyScale } from "../../core/colour.js";
 import { h } from "../../core/dom.js";
+import { pixels } from "../../core/pixels.js";
 import { theme, token } from "../../core/theme.js";
 import { region } from "./state.js";
 
@@ -100,20 +101,7 @@ function curve(pen, data, width, height) {
   pen.stroke();
 }
 
-function image(pen, { data, shape }, width, height) {
-  const scale = greyScale(data);
-  const colours = tableOf(scale);
-  const [rows, cols] = shape;
-  const pixels = new ImageData(cols, rows);
-  data.forEach((v, i) => {
-    const at = 3 * place(scale, v);
-    pixels.data.set(
-      [colours[at], colours[at + 1], colours[at + 2], Number.isNaN(v) ? 0 : 255],
-      4 * i,
-    );
-  });
-  const small = new OffscreenCanvas(cols, rows);
-  small.getContext("2d").putImageData(pixels, 0, 0);
+function image(pen, { data, shape: [rows, cols] }, width, height) {
   pen.imageSmoothingEnabled = false;
-  pen.drawImage(small, 0, 0, width, height);
+  pen.drawImage(pixels(data, rows, cols, greyScale(data)), 0, 0, width, height);
 }
