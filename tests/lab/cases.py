@@ -39,7 +39,8 @@ def _drawn(rng: np.random.Generator, op: str, dims: int, mode: str) -> dict:
         "mode": "zeros" if pooled else mode, "lo": each(0, 3), "hi": each(0, 3),
         "extra": [int(rng.integers(0, s)) for s in stride],
         "kind": str(rng.choice(kinds.get(op, ["none"]))), "count_padding": bool(rng.integers(2)),
-        "middle": str(rng.choice(["same", "count"])), "reading": str(rng.choice(["scatter", "zeros"])),
+        "middle": str(rng.choice(["same", "count"])),
+        "reading": str(rng.choice(["scatter", "zeros"])),
     }  # fmt: skip
     return _narrowed(case)
 

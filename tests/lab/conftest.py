@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra lab")
 uvicorn = pytest.importorskip("uvicorn", reason="needs the extra lab")
 
-from convivo.lab.server import Lab, bound, create_app  # noqa: E402
 from convivo.lab.security import Keys  # noqa: E402
+from convivo.lab.server import Lab, bound, create_app  # noqa: E402
 from convivo.lab.store import Store  # noqa: E402
 
 from .running import Running  # noqa: E402

@@ -18,7 +18,8 @@ READ = """() => {
     outputs: [...document.querySelectorAll('#outputs tbody tr')].map(row => cells(row).slice(1)),
     head: [...(table.tHead?.rows[0].cells ?? [])].map(c => c.textContent),
     rows: [...table.querySelectorAll('tr[data-row]')].map(cells),
-    totals: [...table.querySelectorAll('tr[data-total]')].map(r => [r.dataset.total, cells(r).at(-1)]),
+    totals: [...table.querySelectorAll('tr[data-total]')]
+      .map(row => [row.dataset.total, cells(row).at(-1)]),
     title: document.querySelector('#inspector h2').textContent,
     big: document.querySelector('#inspector .big').textContent,
     note: document.querySelector('#note').textContent,

@@ -1,5 +1,6 @@
 """The lab's server: one app for the page, its files and its data, on this machine only."""
 
+import gzip
 import hashlib
 import os
 import socket
@@ -44,7 +45,7 @@ from convivo.lab.store import Store
 from convivo.lab.worker import Worker
 
 VIEWS = (api_data, api_bench, api_backward, api_architecture)
-PORT = 7747
+FIRST = "cells"
 STATIC = Path(str(resources.files("convivo.lab"))) / "static"
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
@@ -113,7 +114,11 @@ class Page:
         if path is None:
             raise Refusal(404, "gone", "there is no such file", "Reload the page")
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(path.read_bytes(), 200, headers, KINDS[path.suffix])
+        body, kind = path.read_bytes(), KINDS[path.suffix]
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, mtime=0)
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(body, 200, headers, kind)
 
 
 def create_app(lab: Lab, keys: Keys) -> Starlette:
@@ -122,7 +127,7 @@ def create_app(lab: Lab, keys: Keys) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        threading.Thread(target=lab.worker.start, daemon=True).start()
+        threading.Thread(target=_prepare, args=(lab,), daemon=True).start()
         yield
         lab.close()
 
@@ -147,6 +152,13 @@ def create_app(lab: Lab, keys: Keys) -> Starlette:
     return app
 
 
+def _prepare(lab: Lab) -> None:
+    """What the first page will ask for: it takes seconds to import what computes."""
+    with suppress(OSError, Refusal):  # the lab ended before it began
+        lab.sample(FIRST)
+        lab.worker.start()
+
+
 def _nothing(_: Request, __: Exception) -> Response:
     return Refusal(404, "gone", "there is nothing of this name", "Reload the page").response()
 
@@ -167,6 +179,7 @@ def bound(port: int) -> socket.socket:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind(("127.0.0.1", number))
+            place.listen(128)  # so that a browser which is quicker than the server waits
             return place
         except OSError as error:
             place.close()
@@ -188,25 +201,35 @@ def run(
     Raises:
         UsageError: a path that is not there, or no port.
     """
-    roots = Roots(paths)  # before anything is started
-    del roots
-    place = bound(port)
+    lab, place = Lab(paths), None
+    try:
+        place = bound(port)
+        number = place.getsockname()[1]
+        if number != port != 0:
+            say(f"port {port} is taken; using {number}")
+        _serve(lab, place, browser=browser, say=say)
+    finally:  # also where nobody reads what is said, and nothing was served
+        lab.close()
+        if place is not None:
+            place.close()
+    return {"schema": 1, "port": number}
+
+
+def _serve(lab: Lab, place: socket.socket, *, browser: bool, say: Callable[[str], None]) -> None:
     number = place.getsockname()[1]
     keys = Keys(number)
-    app = create_app(Lab(paths), keys)
     address = f"http://127.0.0.1:{number}/?token={keys.token()}"
-    if number != port:
-        say(f"port {port} is taken; using {number}")
     say(f"convivo lab: {address}")
-    say("Open this link once; it becomes a cookie. Ctrl-C ends the lab.")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    server = uvicorn.Server(config)
+    say("The link is for one use; it becomes a cookie. Ctrl-C ends the lab.")
+    app = create_app(lab, keys)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    )
     threading.Thread(target=_watch_parent, args=(server,), daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the usual end
         server.run(sockets=[place])
-    return {"schema": 1, "port": number}
 
 
 def _watch_parent(server: uvicorn.Server, seconds: float = 2.0) -> None:

@@ -85,6 +85,7 @@ const lab = {
   },
   note(text, state = "") {
     $("note").textContent = text;
+    $("note").title = text;
     $("note").dataset.state = state;
   },
   live(text) {
@@ -192,6 +193,7 @@ async function begin() {
   show(first, told ? { ...decode(hash, first.schema), step: shell.st } : {});
   if (lab.card && !told) lab.set(mounted.opened?.(lab.card) ?? {});
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 }
 
 const dataPicker = picker(opened);

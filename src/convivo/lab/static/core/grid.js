@@ -1,9 +1,12 @@
 // A grid of values on a canvas: cells in colour, with numbers where they fit; a second canvas above
 // it for what changes with the pointer, so that hovering draws a few outlines and nothing else.
 
-import { colourOf, inkOn, place, tableOf } from "./colour.js";
+import { colourOf, inkOn } from "./colour.js";
 import { h } from "./dom.js";
+import { hatch, stripes } from "./hatch.js";
+import { drawMark } from "./marks.js";
 import { brief } from "./numbers.js";
+import { pixels } from "./pixels.js";
 import { theme, token } from "./theme.js";
 
 const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
@@ -20,20 +23,6 @@ const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
  * @property {Uint8Array} [empty]         1 where nothing stands (yet)
  * @property {number} [plot]              px of a curve above a single row
  * @property {boolean} [numbers]          false: no numbers in cells
- *
- * @typedef {object} Mark
- * @property {"box"|"dot"|"arrow"|"ring"|"fill"|"stems"} kind
- * @property {number} row
- * @property {number} col
- * @property {number} [rows]
- * @property {number} [cols]
- * @property {number[]} [to]              of an arrow
- * @property {number[]} [values]          of stems, `every` so many cells
- * @property {number} [every]
- * @property {string} colour              a CSS variable, such as --input
- * @property {number} [width]
- * @property {boolean} [dashed]
- * @property {number} [opacity]
  */
 
 export class Grid {
@@ -77,7 +66,7 @@ export class Grid {
     return row >= 0 && col >= 0 && row < p.rows && col < p.cols ? [row, col] : null;
   }
 
-  /** Draw a picture and its marks; what has not changed stays. @param {Picture} picture @param {Mark[]} marks */
+  /** Draw a picture and its marks; what has not changed stays. @param {Picture} picture @param {import("./marks.js").Mark[]} marks */
   draw(picture, marks = []) {
     const { scale } = picture;
     const key = [
@@ -130,30 +119,15 @@ export class Grid {
     const p = this.picture;
     if (p.cell >= 5) this.drawCells(pen);
     else this.drawPixels(pen);
-    this.hatch(pen);
+    hatch(pen, p);
     if (p.plot) this.drawCurve(pen);
   }
 
   drawPixels(pen) {
     const { rows, cols, values, scale, cell, empty, plot = 0 } = this.picture;
-    const colours = tableOf(scale);
-    const image = new ImageData(cols, rows);
-    for (let i = 0; i < rows * cols; i += 1) {
-      const at = 3 * place(scale, values[i]);
-      image.data.set(
-        [
-          colours[at],
-          colours[at + 1],
-          colours[at + 2],
-          empty?.[i] || Number.isNaN(values[i]) ? 0 : 255,
-        ],
-        4 * i,
-      );
-    }
-    const small = new OffscreenCanvas(cols, rows);
-    small.getContext("2d").putImageData(image, 0, 0);
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(small, 0, plot, cols * cell, rows * cell);
+    const image = pixels(values, rows, cols, scale, empty);
+    pen.drawImage(image, 0, plot, cols * cell, rows * cell);
   }
 
   drawCells(pen) {
@@ -190,7 +164,7 @@ export class Grid {
     const { cell } = this.picture;
     pen.fillStyle = token("--void");
     pen.fillRect(x, y, cell - 1, cell - 1);
-    if (hole) this.stripes(pen, x, y, cell - 1, cell - 1, 4);
+    if (hole) stripes(pen, x, y, cell - 1, cell - 1, 4);
   }
 
   /** The sign of small cells, so that it is not told by colour alone. */
@@ -200,54 +174,6 @@ export class Grid {
     pen.lineTo(x + cell / 3, y);
     pen.lineTo(x, y + cell / 3);
     pen.fill();
-  }
-
-  /** Padding gets stripes, what is never read crossed ones. */
-  hatch(pen) {
-    const { rows, cols, cell, inner, read, plot = 0 } = this.picture;
-    const [width, height] = [cols * cell, rows * cell];
-    if (inner) {
-      const [t, l, n, m] = inner.map((v) => v * cell);
-      for (const [x, y, w, e] of [
-        [0, 0, width, t],
-        [0, t + n, width, height - t - n],
-        [0, t, l, n],
-        [l + m, t, width - l - m, n],
-      ]) {
-        if (w > 0 && e > 0)
-          this.stripes(pen, x, plot + y, w, e, Math.max(4, Math.min(7, cell / 3)));
-      }
-    }
-    if (read) {
-      const [n, m] = read.map((v) => v * cell);
-      for (const [x, y, w, e] of [
-        [m, 0, width - m, height],
-        [0, n, m, height - n],
-      ]) {
-        if (w > 0 && e > 0) {
-          this.stripes(pen, x, plot + y, w, e, 5);
-          this.stripes(pen, x, plot + y, w, e, -5);
-        }
-      }
-    }
-  }
-
-  stripes(pen, x, y, width, height, step) {
-    pen.save();
-    pen.beginPath();
-    pen.rect(x, y, width, height);
-    pen.clip();
-    pen.strokeStyle = token("--hatch");
-    pen.globalAlpha = 0.55;
-    pen.lineWidth = 1;
-    pen.beginPath();
-    const by = Math.abs(step);
-    for (let d = -height; d < width; d += by) {
-      pen.moveTo(x + d, step > 0 ? y + height : y);
-      pen.lineTo(x + d + height, step > 0 ? y : y + height);
-    }
-    pen.stroke();
-    pen.restore();
   }
 
   /** A single row as a curve, 0 as a line. */
@@ -287,100 +213,6 @@ export class Grid {
 
   drawOver(marks) {
     const pen = this.sized(this.over);
-    for (const mark of marks) this.mark(pen, mark);
-  }
-
-  mark(
-    pen,
-    {
-      kind,
-      row,
-      col,
-      rows = 1,
-      cols = 1,
-      colour,
-      width = 2,
-      dashed,
-      opacity = 1,
-      to,
-      values,
-      every,
-    },
-  ) {
-    const { cell, plot = 0 } = this.picture;
-    const [x, y] = [col * cell, plot ? 0 : row * cell];
-    const [w, e] = [Math.max(2, cols * cell), plot ? plot + cell : Math.max(2, rows * cell)];
-    pen.globalAlpha = opacity;
-    pen.strokeStyle = pen.fillStyle = token(colour);
-    pen.lineWidth = width;
-    pen.setLineDash(dashed ? [4, 3] : []);
-    if (kind === "fill") pen.fillRect(x, y, w, e);
-    if (kind === "stems") this.stems(pen, x, values, every);
-    if (kind === "box") {
-      if (cell >= 12) {
-        // a hair of paper, so that the outline is seen on any colour
-        pen.strokeStyle = token("--panel");
-        pen.lineWidth = width + 2;
-        pen.strokeRect(x - 0.5, y - 0.5, w, e);
-        pen.strokeStyle = token(colour);
-        pen.lineWidth = width;
-      }
-      pen.strokeRect(x - 0.5, y - 0.5, w, e);
-    }
-    const [mx, my] = [x + (cols * cell) / 2, plot ? plot + cell / 2 : y + (rows * cell) / 2];
-    if (kind === "dot" || kind === "ring") {
-      pen.beginPath();
-      pen.arc(
-        mx - 0.5,
-        my - 0.5,
-        kind === "ring" ? Math.max(3, cell / 2 - 2) : Math.min(5, Math.max(2, cell / 7)),
-        0,
-        7,
-      );
-      pen[kind === "ring" ? "stroke" : "fill"]();
-    }
-    if (kind === "arrow")
-      this.arrow(
-        pen,
-        [mx, my],
-        [(to[1] + 0.5) * cell, plot ? plot + cell / 2 : (to[0] + 0.5) * cell],
-      );
-    pen.globalAlpha = 1;
-  }
-
-  /** A kernel's weights as stems on a curve, from its middle line. */
-  stems(pen, x, values, every) {
-    const { cell, plot } = this.picture;
-    const most = Math.max(...values.map(Math.abs)) || 1;
-    values.forEach((v, i) => {
-      const at = x + (i * every + 0.5) * cell;
-      const end = plot / 2 - (v / most) * (plot / 2 - 8);
-      pen.beginPath();
-      pen.moveTo(at, plot / 2);
-      pen.lineTo(at, end);
-      pen.stroke();
-      pen.beginPath();
-      pen.arc(at, end, 3.5, 0, 7);
-      pen.fill();
-    });
-  }
-
-  /** From a padded cell to the sample it repeats, bent a little so that it does not hide cells. */
-  arrow(pen, [x, y], [tx, ty]) {
-    const [dx, dy] = [tx - x, ty - y];
-    const length = Math.hypot(dx, dy) || 1;
-    const bend = Math.min(24, length / 3);
-    const [cx, cy] = [(x + tx) / 2 - (dy / length) * bend, (y + ty) / 2 + (dx / length) * bend];
-    const angle = Math.atan2(ty - cy, tx - cx);
-    pen.beginPath();
-    pen.moveTo(x, y);
-    pen.quadraticCurveTo(cx, cy, tx, ty);
-    pen.stroke();
-    pen.setLineDash([]);
-    pen.beginPath();
-    pen.moveTo(tx, ty);
-    pen.lineTo(tx - 8 * Math.cos(angle - 0.45), ty - 8 * Math.sin(angle - 0.45));
-    pen.lineTo(tx - 8 * Math.cos(angle + 0.45), ty - 8 * Math.sin(angle + 0.45));
-    pen.fill();
+    for (const mark of marks) drawMark(pen, this.picture, mark);
   }
 }

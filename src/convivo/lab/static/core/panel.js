@@ -33,7 +33,7 @@ export class Panel {
   /**
    * Draw one picture a sheet (the slices of a volume, else one).
    * @param {import("./grid.js").Picture[]} pictures
-   * @param {import("./grid.js").Mark[][]} marks
+   * @param {import("./marks.js").Mark[][]} marks
    * @param {string[]} [names]  of the sheets
    */
   draw(pictures, marks, detail = "", names = []) {

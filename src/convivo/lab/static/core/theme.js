@@ -7,9 +7,17 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 export const theme = () =>
   document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
 
-/** A CSS variable of the theme, such as --input. */
-export const token = (name) =>
-  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const tokens = new Map();
+
+/** A CSS variable of the theme, such as --input; looked up once, for that makes a page be styled. */
+export function token(name) {
+  const key = theme() + name;
+  if (!tokens.has(key)) {
+    const style = getComputedStyle(document.documentElement);
+    tokens.set(key, style.getPropertyValue(name).trim());
+  }
+  return tokens.get(key);
+}
 
 export const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 

@@ -40,6 +40,7 @@ function mount(lab) {
   let hover = {}; // what the pointer is over: {out}, {step}, {input}, {tap} or {row}
   let memo = { key: "", model: null };
   let controlsKey = "";
+  let told = null; // the model that the facts below the panels speak of
   const point = (next) => {
     hover = next;
     lab.redraw();
@@ -117,6 +118,8 @@ function mount(lab) {
   }
 
   function drawFacts(model) {
+    if (told === model) return;
+    told = model;
     message.textContent = model.wrong ? `${model.wrong}.` : note(model);
     message.className = model.wrong ? "error" : "muted";
     fill(size, sizeFormulas(model));

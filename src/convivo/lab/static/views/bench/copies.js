@@ -33,7 +33,8 @@ export function asPython(lab, model) {
     lines.push(
       `layer.weight.data = torch.tensor([${asked.weights.map(plain).join(", ")}], dtype=torch.float32).view(1, 1, ${asked.kernel.join(", ")})`,
     );
-    if (asked.bias) lines.push(`layer.bias.data = torch.tensor([${plain(asked.bias)}], dtype=torch.float32)`);
+    if (asked.bias)
+      lines.push(`layer.bias.data = torch.tensor([${plain(asked.bias)}], dtype=torch.float32)`);
     lines.push("out = layer(x)");
   } else if (asked.op === "pool" || asked.kind === "max") {
     const kind = asked.op === "pool" ? asked.kind : "max";

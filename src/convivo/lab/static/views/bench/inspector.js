@@ -1,8 +1,9 @@
 // The inspector: the value, its formula, its table, what the engine says, and what can be copied.
 
-import { fill, h, math, refill } from "../../core/dom.js";
+import { fill, h, refill } from "../../core/dom.js";
 import { exact, hex, short } from "../../core/numbers.js";
 import { asCsv, asPython, asTex } from "./copies.js";
+import { formulaOf } from "./formulas.js";
 
 const MOST_ROWS = 400;
 
@@ -23,6 +24,7 @@ export function inspector(lab, light) {
   const more = h("div");
   let model = null;
   let sum = null;
+  let drawn = "";
   table.addEventListener("click", (e) => {
     const cell = e.target.closest("[data-v]");
     if (cell)
@@ -37,12 +39,7 @@ export function inspector(lab, light) {
     return i === undefined ? null : (sum?.rows[Number(i)] ?? null);
   };
   const print = (v) => (typeof v !== "number" ? v : lab.state.all ? exact(v) : short(v));
-  const number = (v, tag = "td") =>
-    h(
-      tag,
-      typeof v === "number" ? { "data-v": v, title: "click: all digits and bits" } : {},
-      print(v),
-    );
+  const number = (v, tag = "td") => h(tag, typeof v === "number" ? { "data-v": v } : {}, print(v));
 
   function rows() {
     const grouped = new Set(sum.rows.map((r) => r.sheet)).size > 1;
@@ -129,6 +126,9 @@ export function inspector(lab, light) {
         title: `Copy as ${text}`,
         onclick: () => copied(make()),
       });
+    const key = [lab.state.all, lab.state.tab].join();
+    if (key === options.dataset.key) return;
+    options.dataset.key = key;
     refill(
       options,
       press("all", "all digits", "Print every number so that it can be added up exactly"),
@@ -148,11 +148,14 @@ export function inspector(lab, light) {
   return {
     /** @param {any} nextModel @param {any} nextSum @param {number|undefined} engine  the layer's value */
     draw(nextModel, nextSum, engine) {
-      [model, sum] = [nextModel, nextSum];
+      const key = [nextSum.title, nextSum.text, lab.state.all, lab.state.tab, engine].join(";");
+      if (model === nextModel && key === drawn) return; // a row pointed at must not be made anew
+      const anew = model !== nextModel;
+      [model, sum, drawn] = [nextModel, nextSum, key];
       title.textContent = sum.title;
       value.textContent = print(sum.value);
       words.textContent = sum.text;
-      fill(formula, formulaOf(model));
+      if (anew) fill(formula, formulaOf(model));
       const head = h(
         "thead",
         {},
@@ -169,10 +172,11 @@ export function inspector(lab, light) {
       fill(more, lab.state.tab ? outputTable(model, print) : null);
     },
     empty(text) {
-      sum = null;
+      [model, sum] = [null, null];
       title.textContent = "";
       value.textContent = "";
       words.textContent = text;
+      delete options.dataset.key;
       for (const node of [formula, options, table, detail, more]) fill(node);
     },
   };
@@ -210,66 +214,4 @@ function outputTable(model, print) {
       h("tbody", {}, ...body),
     ),
   );
-}
-
-const mi = (text, role) => math("mi", role ? { class: `ink-${role}` } : {}, text);
-const mo = (text) => math("mo", { stretchy: "false" }, text);
-const row = (...parts) => math("mrow", {}, ...parts);
-const at = (name, role, ...inside) => row(mi(name, role), mo("["), ...inside, mo("]"));
-
-/** The operation in the field's signs, each in the colour of its role. */
-export function formulaOf(model) {
-  const { op, kind, spec } = model;
-  const sum = math("munder", {}, mo("∑"), mi("u"));
-  const index = (sign) => [
-    mi("i"),
-    ...(spec.stride?.some((s) => s > 1) ? [mo("·"), mi("s")] : []),
-    mo(sign),
-    mi("u"),
-    ...(spec.dilation?.some((d) => d > 1) ? [mo("·"), mi("d")] : []),
-  ];
-  const bias =
-    model.bias && (op === "conv" || op === "transposed") ? [mo("+"), mi("b", "bias")] : [];
-  const left = [at("out", "output", mi("i")), mo("=")];
-  const right = {
-    conv: () => [
-      sum,
-      at("in", "input", ...index(spec.flip ? "−" : "+")),
-      at("w", "kernel", mi("u")),
-      ...bias,
-    ],
-    transposed: () => [
-      math(
-        "munder",
-        {},
-        mo("∑"),
-        row(mi("j"), mo("·"), mi("s"), mo("+"), mi("u"), mo("="), mi("i")),
-      ),
-      at("in", "input", mi("j")),
-      at("w", "kernel", mi("u")),
-      ...bias,
-    ],
-    pool: () =>
-      kind === "max"
-        ? [math("munder", {}, mo("max"), mi("u")), at("in", "input", ...index("+"))]
-        : [math("mfrac", {}, math("mn", {}, "1"), mi("n")), sum, at("in", "input", ...index("+"))],
-    unpool: () =>
-      kind === "max"
-        ? [
-            math(
-              "munder",
-              {},
-              mo("max"),
-              row(mi("j"), mo(":"), mi("where"), mo("("), mi("j"), mo(")"), mo("="), mi("i")),
-            ),
-            at("pooled", "input", mi("j")),
-          ]
-        : [
-            at("in", "input", mo("⌊"), mi("i"), mo("/"), mi("f"), mo("⌋")),
-            ...(kind === "nearest"
-              ? []
-              : [mo(","), mi("f"), mo("∣"), mi("i"), mo(";"), math("mn", {}, "0")]),
-          ],
-  }[op]();
-  return math("math", { display: "block" }, row(...left, ...right));
 }

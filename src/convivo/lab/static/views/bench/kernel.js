@@ -4,6 +4,7 @@ import { askArray, get } from "../../core/api.js";
 import { colourOf, inkOn, signedScale } from "../../core/colour.js";
 import { fill, h, select, whole } from "../../core/dom.js";
 import { exact, parsed, short, trimmed } from "../../core/numbers.js";
+import { theme } from "../../core/theme.js";
 import { exactSum, lift } from "../../ops/axes.js";
 import { separable } from "../../ops/conv.js";
 
@@ -18,6 +19,7 @@ export function kernelEditor(host) {
   let seed = 0;
   let inputs = [];
   let drawn = "";
+  let shown = "";
   let chosen = { name: "", values: "" }; // a name holds as long as its numbers do
   const tables = h("div", { class: "sheets" });
   const sizes = h("span", { class: "field" });
@@ -212,6 +214,9 @@ export function kernelEditor(host) {
     element,
     draw(lit) {
       const k = host.kernel();
+      const key = [k.shape, k.values, lit, host.flip(), theme()].join(";");
+      if (key === shown) return;
+      shown = key;
       if (k.shape.length !== dims) {
         dims = k.shape.length;
         offer().catch(() => {});

@@ -1,8 +1,9 @@
 // Where the region lies in the whole: a small picture with a box to drag.
 
-import { extent, greyScale, tableOf, place } from "../../core/colour.js";
+import { extent, greyScale } from "../../core/colour.js";
 import { h } from "../../core/dom.js";
-import { token } from "../../core/theme.js";
+import { pixels } from "../../core/pixels.js";
+import { theme, token } from "../../core/theme.js";
 import { region } from "./state.js";
 
 const SIDE = 150;
@@ -15,6 +16,7 @@ export function minimap(lab, source) {
     "aria-label": "Where the region lies; the numbers beside it move it",
   });
   let geometry = null;
+  let drawn = "";
   canvas.addEventListener("pointerdown", (e) => {
     canvas.setPointerCapture(e.pointerId);
     move(e);
@@ -47,7 +49,9 @@ export function minimap(lab, source) {
     const seen = source.overview(
       size.length === 3 ? Math.min(size[0] - 1, at[0] + Math.floor(n[0] / 2)) : 0,
     );
-    if (!seen) return;
+    const key = [lab.card.id, seen?.key, at, n, theme(), devicePixelRatio].join();
+    if (!seen || key === drawn) return;
+    drawn = key;
     const signal = size.length === 1;
     const full = signal ? [1, size[0]] : size.slice(-2);
     const zoom = signal ? null : Math.min(SIDE / full[0], (SIDE * 1.4) / full[1]);
@@ -97,20 +101,7 @@ function curve(pen, data, width, height) {
   pen.stroke();
 }
 
-function image(pen, { data, shape }, width, height) {
-  const scale = greyScale(data);
-  const colours = tableOf(scale);
-  const [rows, cols] = shape;
-  const pixels = new ImageData(cols, rows);
-  data.forEach((v, i) => {
-    const at = 3 * place(scale, v);
-    pixels.data.set(
-      [colours[at], colours[at + 1], colours[at + 2], Number.isNaN(v) ? 0 : 255],
-      4 * i,
-    );
-  });
-  const small = new OffscreenCanvas(cols, rows);
-  small.getContext("2d").putImageData(pixels, 0, 0);
+function image(pen, { data, shape: [rows, cols] }, width, height) {
   pen.imageSmoothingEnabled = false;
-  pen.drawImage(small, 0, 0, width, height);
+  pen.drawImage(pixels(data, rows, cols, greyScale(data)), 0, 0, width, height);
 }

@@ -5,7 +5,8 @@ import { product } from "../../ops/axes.js";
 import { region } from "./state.js";
 
 const WHOLE = 2 ** 20; // values of a channel that are fetched at once
-const OVERVIEW = 192; // cells a side of the small picture
+const SIDE = 192; // cells of the small picture, along its longer side
+const POINTS = 2000; // of the small curve
 
 /** @param {any} lab */
 export function regions(lab) {
@@ -56,39 +57,54 @@ export function regions(lab) {
       }
       return null;
     },
-    /** The whole channel, or its middle slice, small: {data, shape, step}; null at first. */
+    /** The whole channel, or one slice of it, small: {key, data, shape}; null at first. */
     overview(slice) {
       const { card, state } = lab;
       const size = card.shape.slice(1);
       const channel = Math.min(state.ch, card.shape[0] - 1);
-      const flat = size.slice(-2);
-      const step =
-        size.length === 1
-          ? Math.max(1, Math.ceil(size[0] / 2000))
-          : Math.max(1, Math.ceil(Math.max(...flat) / OVERVIEW));
-      const spans =
-        size.length === 3
-          ? `&region=${[`${slice}:${slice + 1}`, `0:${size[1]}`, `0:${size[2]}`].join(",")}`
-          : "";
-      const key = `${card.id}/${channel}/${spans}`;
+      const first = size.length === 3 ? slice : 0;
+      const key = `${card.id}/${channel}/${first}`;
       if (overview?.key === key) return overview;
+      if (product(size) <= WHOLE) {
+        if (whole?.key !== `${card.id}/${channel}`) return null; // `now` fetches it
+        return (overview = { key, ...thinned(whole, first) });
+      }
       if (looking !== key) {
         looking = key;
-        getArray(`arrays/${card.id}.npy?channel=${channel}&step=${step}${spans}`).then((found) => {
-          if (looking === key) {
-            overview = {
-              key,
-              step,
-              data: Float32Array.from(found.data),
-              shape: found.shape.slice(-2),
-            };
-            lab.redraw();
-          }
+        const path = overviewPath(card, channel, first);
+        getArray(path).then(({ data, shape }) => {
+          if (looking !== key) return;
+          overview = { key, data: Float32Array.from(data), shape: shape.slice(-2) };
+          lab.redraw();
         }, fail);
       }
       return null;
     },
   };
+}
+
+/** Every so many cells of an axis are enough for a small picture. */
+const stepOf = (size) =>
+  size.length === 1 ? Math.ceil(size[0] / POINTS) : Math.ceil(Math.max(...size.slice(-2)) / SIDE);
+
+function overviewPath(card, channel, slice) {
+  const size = card.shape.slice(1);
+  const spans = [`${slice}:${slice + 1}`, `0:${size[1]}`, `0:${size[2]}`].join(",");
+  const region = size.length === 3 ? `&region=${spans}` : "";
+  return `arrays/${card.id}.npy?channel=${channel}&step=${stepOf(size)}${region}`;
+}
+
+/** A slice of an array that is here, cell by so many cells. */
+function thinned({ data, shape }, slice) {
+  const step = stepOf(shape);
+  const [rows, cols] = shape.length === 1 ? [1, shape[0]] : shape.slice(-2);
+  const size = [Math.ceil(rows / step), Math.ceil(cols / step)];
+  const small = new Float32Array(size[0] * size[1]);
+  for (let r = 0; r < size[0]; r += 1) {
+    const start = (slice * rows + r * step) * cols;
+    for (let c = 0; c < size[1]; c += 1) small[r * size[1] + c] = data[start + c * step];
+  }
+  return { data: small, shape: shape.length === 1 ? [size[1]] : size };
 }
 
 /** A region of an array of one to three axes. */

@@ -5,7 +5,7 @@ import { fill, h } from "../../core/dom.js";
 import { Grid } from "../../core/grid.js";
 import { short } from "../../core/numbers.js";
 import { Panel } from "../../core/panel.js";
-import { cellSizes, kernelWidth } from "./layout.js";
+import { kernelWidth, layout } from "./layout.js";
 import { slice } from "./scene.js";
 import { builtUp, productsOf } from "./built.js";
 
@@ -23,13 +23,13 @@ export function stage(kernel, facts, on) {
   kernel.element.append(products.element);
 
   /** The panels of a scene, in order, with the kernel among them. */
-  function arrange(scene, model) {
+  function arrange(scene, model, kernelAt) {
     for (const item of scene) {
       if (!known.has(item.id))
         known.set(item.id, new Panel(item.role, item.title, listeners(item.id)));
     }
     const wanted = scene.map((item) => known.get(item.id).element);
-    if (weighs(model)) wanted.splice(model.dims === 1 ? wanted.length : 1, 0, kernel.element);
+    if (weighs(model)) wanted.splice(kernelAt, 0, kernel.element);
     place([...wanted, ...facts]);
     element.classList.toggle("stacked", model.dims === 1);
   }
@@ -80,8 +80,8 @@ export function stage(kernel, facts, on) {
     /** @param {any} model @param {any[]} scene @param {any} sum */
     draw(model, scene, sum, { room, built, step }) {
       kernel.element.style.width = `${kernelWidth(model.kernel.shape)}px`;
-      arrange(scene, model);
-      const cells = cellSizes(scene, model, { ...room, kernel: weighs(model) });
+      const { cells, kernelAt } = layout(scene, model, { ...room, kernel: weighs(model) });
+      arrange(scene, model, kernelAt);
       const part = built ? builtUp(model, step) : null;
       for (const item of scene) {
         drawPanel(model, item, cells.get(item.id), item.id === "output" ? part : null);

@@ -75,7 +75,10 @@ function ofConv(model, out) {
   const { x, w, spec, bias, dims } = model;
   const rows = conv.terms(x, w, spec, out);
   const sum = weighed(model, out, rows, conv.totals(rows, bias));
-  return { ...sum, text: `${placed("output", out, dims)}, ${rows.length} ${rows.length === 1 ? "product" : "products"}` };
+  return {
+    ...sum,
+    text: `${placed("output", out, dims)}, ${rows.length} ${rows.length === 1 ? "product" : "products"}`,
+  };
 }
 
 function ofTransposed(model, out) {
