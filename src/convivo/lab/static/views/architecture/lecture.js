@@ -108,7 +108,7 @@ export function lectureCards(show) {
     h(
       "article",
       { class: "lecture" },
-      h("h3", { text: title }),
+      h("h2", { text: title }),
       h("p", { class: "muted", text: about }),
       h("ol", { class: "sums" }, ...lines.map((text) => h("li", { text }))),
       state && h("button", { type: "button", text: "Show it here", onclick: () => show(state) }),

@@ -62,7 +62,7 @@ export function memoryTable(memory) {
     h(
       "tr",
       { title: MEANING[name] },
-      h("th", { scope: "row" }, h("i", { class: `swatch ${name}` }), name),
+      kindName(name),
       h("td", { class: "exact", text: commas(memory[name]) }),
       h("td", { text: bytes(memory[name]) }),
     );
@@ -193,19 +193,23 @@ function keptFacts(box, inside, batch) {
   ];
 }
 
+/** What a box holds at the peak: by kind, then the sums behind it, the largest first. */
 function peakFacts(box, inside, rows) {
   const own = rows.filter((r) => box.ids.includes(r.node));
   const list = own.flatMap((r) => r.formulas);
   if (!list.length) return [];
+  const total = (kind) => own.reduce((all, r) => all + r.bytes[kind], 0);
+  const kinds = KINDS.filter(total).map((kind) =>
+    h("tr", {}, kindName(kind), h("td", { text: commas(total(kind)) })),
+  );
+  const shown = list.slice(0, 8).map((text) => h("li", { text: written(text) }));
+  const more = list.length - shown.length;
   return [
     h("h3", { text: "Bytes at the peak" }),
-    h(
-      "ul",
-      { class: "sums" },
-      ...list.slice(0, 8).map((text) => h("li", { text: written(text) })),
-      ...(list.length > 8
-        ? [h("li", { class: "muted", text: `and ${list.length - 8} more` })]
-        : []),
-    ),
-  ];
+    h("table", { class: "list", "data-table": "box" }, h("tbody", {}, ...kinds)),
+    h("ul", { class: "sums" }, ...shown),
+    more > 0 ? h("p", { class: "muted small", text: `and ${more} more` }) : null,
+  ].filter(Boolean);
 }
+
+const kindName = (kind) => h("th", { scope: "row" }, h("i", { class: `swatch ${kind}` }), kind);

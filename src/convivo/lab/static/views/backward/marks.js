@@ -5,6 +5,8 @@ import { NOTHING } from "../../ops/grad_links.js";
 import { spread } from "./model.js";
 import { sheets } from "./state.js";
 
+const MANY = 20;
+
 const mark = (at, colour, more = {}) => ({ at, kind: "box", colour, ...more });
 
 /** Whether the layer pads its input. */
@@ -68,7 +70,8 @@ function samePlace(model, place, source) {
 function entryMarks(model, { of, index }, put) {
   const { links, layer } = model;
   const margin = hasMargin(layer);
-  const dot = (id, at) => put(id, mark(at, "--ink", { width: 1.25, dashed: true }));
+  const opacity = of !== "x" && model.z.length > MANY ? 0.35 : 1; // nearly all cells are meant
+  const dot = (id, at) => put(id, mark(at, "--ink", { width: 1.25, dashed: true, opacity }));
   if (of === "b") {
     model.z.forEach((_, o) => dot("g", o));
     return;

@@ -8,6 +8,7 @@ import { meant } from "./pointer.js";
 import { sheetOf } from "./scene.js";
 
 const ALONE = 44; // px of a cell that stands for itself
+const PLOT = 52; // px of a signal's curve
 
 /**
  * @param {HTMLElement[]} rows
@@ -52,7 +53,8 @@ export function stagePanels(rows, kernel, on) {
     const [depth, high, wide] = item.size;
     const parts = Array.from({ length: depth }, (_, z) => sheetOf(item, z));
     const pixels = depth * high * wide === 1 ? ALONE : cell;
-    const pictures = parts.map((part) => ({ ...part, scale: item.scale, cell: pixels }));
+    const plot = model.dims === 1 && model.state.src === "data" && wide > 1 ? PLOT : 0;
+    const pictures = parts.map((part) => ({ ...part, scale: item.scale, cell: pixels, plot }));
     const first = item.inner?.lo[0] ?? 0;
     const names = parts.map((_, z) => `slice ${z - first}`.replace("-", "−"));
     const size = item.size.slice(3 - model.dims).join(" × ");

@@ -52,7 +52,7 @@ export function updateCard(lab) {
         h(
           "tr",
           { "data-tap": name, "data-sum": key, class: i ? "" : "first" },
-          h("th", { scope: "row", text: i ? "" : name }),
+          i ? h("td") : h("th", { scope: "row", text: name }),
           h("td", { text: sign }),
           h("td", { text }),
           h("td", { text: `= ${brief(value)}`, "data-v": value }),
