@@ -23,7 +23,8 @@ const greys = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
 export function extent(values) {
   let low = Infinity;
   let high = -Infinity;
-  for (const v of values) {
+  for (let i = 0; i < values.length; i += 1) {
+    const v = values[i];
     if (v < low && v !== -Infinity) low = v;
     if (v > high && v !== Infinity) high = v;
   }

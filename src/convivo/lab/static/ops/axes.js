@@ -10,6 +10,9 @@ export function lift(values, filler) {
 
 export const product = (sizes) => sizes.reduce((a, b) => a * b, 1);
 
+/** Absolute values. @returns {Float32Array} */
+export const absolute = (values) => Float32Array.from(values).map((v) => Math.abs(v));
+
 /** Place in the flat array. */
 export const flat = (at, size) => (at[0] * size[1] + at[1]) * size[2] + at[2];
 

@@ -1,6 +1,6 @@
 // Convolution as layers do it, in float32, tap by tap in the order of the table. Pure; no page.
 
-import { exactSum, flat, product, reads, source, unflat, windows } from "./axes.js";
+import { absolute, exactSum, flat, product, reads, source, unflat, windows } from "./axes.js";
 
 /**
  * @typedef {object} ConvSpec   every list has three entries, one an axis
@@ -136,30 +136,28 @@ export function fed(spec, cell) {
 
 /** The largest error that float32 may make at each output: (n + 1) 2^-24 sum |w x|. */
 export function bounds(x, w, bias, spec) {
-  const sums = forward(
-    Float32Array.from(x, Math.abs),
-    Float32Array.from(w, Math.abs),
-    Math.abs(bias),
-    spec,
-  );
+  const sums = forward(absolute(x), absolute(w), Math.abs(bias), spec);
   const factor = (product(spec.kernel) + 1) * 2 ** -24 * 1.0001;
   return Float64Array.from(sums, (s) => s * factor);
 }
 
 /** The padded input, as it is seen by the kernel; where there is nothing, 0. */
 export function padded(x, spec) {
-  const size = sizes(spec).padded;
+  const size = spec.size.map((n, a) => n + spec.lo[a] + spec.hi[a]);
   const [sz, sy, sx] = size.map((n, a) =>
     Int32Array.from({ length: n }, (_, i) => source(i - spec.lo[a], spec.size[a], spec.mode)),
   );
   const result = new Float32Array(product(size));
   let at = 0;
-  for (let z = 0; z < size[0]; z += 1)
-    for (let y = 0; y < size[1]; y += 1)
+  for (let z = 0; z < size[0]; z += 1) {
+    for (let y = 0; y < size[1]; y += 1) {
+      const row = (sz[z] * spec.size[1] + sy[y]) * spec.size[2];
+      const there = sz[z] >= 0 && sy[y] >= 0;
       for (let c = 0; c < size[2]; c += 1, at += 1) {
-        if (sz[z] >= 0 && sy[y] >= 0 && sx[c] >= 0)
-          result[at] = x[flat([sz[z], sy[y], sx[c]], spec.size)];
+        if (there && sx[c] >= 0) result[at] = x[row + sx[c]];
       }
+    }
+  }
   return { data: result, size };
 }
 

@@ -1,6 +1,6 @@
 // Pooling: the largest value or the average of each window, as layers.Pool does it.
 
-import { flat, product, unflat } from "./axes.js";
+import { absolute, flat, product, unflat } from "./axes.js";
 import { sizes } from "./conv.js";
 
 /** What a window sees: its samples in order; `from` null where it lies in the padding. */
@@ -67,7 +67,7 @@ export function average(rows, countPadding) {
 
 /** The largest error of an average: (n + 1) 2^-24 times the mean of absolute values. */
 export function bounds(x, spec, countPadding) {
-  const means = forward(Float32Array.from(x, Math.abs), "avg", spec, countPadding).data;
+  const means = forward(absolute(x), "avg", spec, countPadding).data;
   const factor = (product(spec.kernel) + 2) * 2 ** -24 * 1.0001;
   return Float64Array.from(means, (m) => m * factor);
 }

@@ -1,7 +1,7 @@
 // Transposed convolution in its two readings: every input paints the kernel, scaled by its value;
 // or zeros are put between the inputs and the turned kernel slides over them. The same numbers.
 
-import { exactSum, flat, product, source, unflat } from "./axes.js";
+import { absolute, exactSum, flat, product, source, unflat } from "./axes.js";
 
 /**
  * Sizes: `full` before the padding is taken off, `out`, and `wrong` the axis of which none is left.
@@ -146,12 +146,7 @@ export function totals(rows, bias) {
 
 /** The largest error that float32 may make at each output. */
 export function bounds(x, w, bias, spec) {
-  const sums = forward(
-    Float32Array.from(x, Math.abs),
-    Float32Array.from(w, Math.abs),
-    Math.abs(bias),
-    spec,
-  );
+  const sums = forward(absolute(x), absolute(w), Math.abs(bias), spec);
   const counts = overlaps(spec);
   return Float64Array.from(sums, (s, i) => s * (counts[i] + 2) * 2 ** -24 * 1.0001);
 }

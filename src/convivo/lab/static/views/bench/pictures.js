@@ -12,13 +12,25 @@ export function kept(model, name, make) {
   return model.kept.get(name);
 }
 
-/** One slice of a grid of three axes, the same object every time. */
-export function slice(model, name, grid, z) {
-  const step = grid.size[1] * grid.size[2];
-  return kept(model, `${name}:${z}`, () => grid.data.subarray(z * step, (z + 1) * step));
+const slices = new WeakMap();
+
+/** One slice of a grid of three axes; of the same array the same object every time. */
+export function slice({ data, size }, z) {
+  if (!slices.has(data)) slices.set(data, new Map());
+  const known = slices.get(data);
+  const step = size[1] * size[2];
+  if (!known.has(z)) known.set(z, data.subarray(z * step, (z + 1) * step));
+  return known.get(z);
 }
 
-const padded = (model) => kept(model, "padded", () => conv.padded(model.x, model.spec));
+const paddings = new WeakMap();
+
+/** The padded input; the same as long as the input and its padding are. */
+function padded({ x, spec }) {
+  const key = [spec.size, spec.lo, spec.hi, spec.mode].join();
+  if (paddings.get(x)?.key !== key) paddings.set(x, { key, grid: conv.padded(x, spec) });
+  return paddings.get(x).grid;
+}
 
 /** Scales of input and output: shared where they can be compared. */
 export function scales(model) {
@@ -65,7 +77,6 @@ export function inputPanel(model, slices, marks, names) {
     title: "Input",
     detail: detailOf(spec.size, dims) + (added ? ` + padding` : ""),
     grid,
-    name: "padded",
     scale: scales(model).input,
     slices,
     names,
@@ -84,7 +95,6 @@ export function outputPanel(model, slices, marks, names, title = "Output") {
     title,
     detail: detailOf(model.outSize, model.dims),
     grid: { data: model.out, size: model.outSize },
-    name: "out",
     scale: scales(model).output,
     slices,
     names,
@@ -99,7 +109,6 @@ export function plainInput(model, slices, marks, names) {
     title: "Input",
     detail: detailOf(model.spec.size, model.dims),
     grid: { data: model.x, size: model.spec.size },
-    name: "x",
     scale: scales(model).input,
     slices,
     names,

@@ -4,7 +4,7 @@ import { ofTransposed, ofUnpool } from "./upward.js";
 import { ofWindows } from "./windows.js";
 
 /**
- * The panels: [{id, role, title, detail, grid: {data, size}, name, scale, slices, names, marks,
+ * The panels: [{id, role, title, detail, grid: {data, size}, scale, slices, names, marks,
  * inner, read, empty, shift, small}]; marks are lists, one a slice; the rest is as in core/grid.js.
  * @param {any} model
  * @param {{out: number[]|null, cell: number[]|null, input: number[]|null, tap: number|null}} focus

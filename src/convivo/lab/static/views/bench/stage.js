@@ -62,10 +62,8 @@ export function stage(kernel, facts, on) {
     const pictures = item.slices.map((z) => ({
       rows: size[1],
       cols: size[2],
-      values: part ? sliced(part.data, z) : slice(model, item.name, item.grid, z),
-      empty: part
-        ? sliced(part.empty, z)
-        : item.empty && slice(model, `${item.name} -`, item.empty, z),
+      values: part ? sliced(part.data, z) : slice(item.grid, z),
+      empty: part ? sliced(part.empty, z) : item.empty && slice(item.empty, z),
       scale: item.scale,
       cell,
       inner: item.inner,

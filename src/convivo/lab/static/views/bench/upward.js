@@ -79,7 +79,6 @@ function ofPutBack(model, focus) {
     title: "Pooled, with places",
     detail: detailOf(mid.size, model.dims),
     grid: { data: mid.data, size: mid.size },
-    name: "mid",
     scale: kept(model, "midScale", () =>
       extent(mid.data)[0] < 0 ? signedScale(mid.data) : greyScale(mid.data, [0]),
     ),
@@ -155,7 +154,6 @@ function ofStretched(model, focus) {
     title: "Zeros inserted",
     detail: `${detailOf(mid.size, dims)}, kernel turned by 180°, stride 1`,
     grid: mid,
-    name: "stretched",
     scale: scales(model).input,
     slices,
     names: dims === 3 ? slices.map((z) => `slice ${z - mid.before[0]}`) : [],
@@ -188,7 +186,6 @@ function countPanel(model, z) {
     title: "Strokes a cell",
     detail: uneven ? `uneven: ${rule}` : `even inside: ${rule}`,
     grid: { data: model.counts, size: model.outSize },
-    name: "counts",
     scale: kept(model, "countScale", () => ({ ...greyScale(model.counts, [0]), kind: "count" })),
     slices: [z],
     names: sliceName(model, z),

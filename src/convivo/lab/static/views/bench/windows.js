@@ -148,7 +148,6 @@ function differencePanel(model, out) {
     title: "Difference",
     detail,
     grid: { data, size: model.outSize },
-    name: "difference",
     scale: signedScale(data),
     slices: [out[0]],
     names: [],
