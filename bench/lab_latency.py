@@ -145,9 +145,10 @@ def main() -> None:
     lines = [
         "# The lab: how soon the page follows the hand",
         "",
-        f"`python bench/lab_latency.py`, convivo {convivo.__version__}, headless Chromium without a",
-        f"GPU, {os.cpu_count()} cores, {platform.machine()}; {MOVES} gestures each, "
-        "median / 95th percentile in ms.",
+        f"`python bench/lab_latency.py`, convivo {convivo.__version__}, headless Chromium without",
+        f"a GPU, {os.cpu_count()} cores, {platform.machine()}, load "
+        f"{os.getloadavg()[0]:.1f} before;",
+        f"{MOVES} gestures each, median / 95th percentile in ms.",
         "",
         "| gesture | handler and drawing | frame to frame | budget |",
         "|---|---|---|---|",

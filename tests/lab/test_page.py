@@ -126,11 +126,13 @@ def test_the_keyboard_alone_goes_everywhere(tab: Watched) -> None:
     assert tab.page.locator("dialog[open]").count() == 0
     tab.press("?")
     assert tab.page.locator("dialog[open] h2").text_content() == "Keys"
-    tab.press("Escape", "d")
+    tab.press("Escape")
+    tab.page.wait_for_selector("dialog[open]", state="detached")
+    tab.press("d")
     tab.page.wait_for_selector("dialog[open] .card")
     assert tab.page.locator("dialog[open] h2").text_content() == "Data"
     tab.press("Escape")
-    assert tab.page.locator("dialog[open]").count() == 0
+    tab.page.wait_for_selector("dialog[open]", state="detached")
 
 
 def test_every_control_is_reached_by_tab_and_keeps_the_focus_when_used(tab: Watched) -> None:
@@ -338,3 +340,18 @@ def test_a_browser_that_did_not_use_the_link_is_told(browser: Any, lab: Running)
     page.wait_for_selector(READY, state="attached")
     assert "token" not in page.url
     context.close()
+
+
+def test_the_slices_of_a_volume_have_a_slider(tab: Watched) -> None:
+    tab.show("#d=sample:cube&n=5,6,7&pad=none&st=50&k=1x1x1:2")
+    assert tab.text("#inspector h2") == "out[1, 1, 1]"
+    tab.page.fill("input[aria-label=Slice]", "3")
+    tab.settle()
+    assert tab.text("#inspector h2") == "out[3, 1, 1]"
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.press("PageUp")
+    tab.settle()
+    assert tab.text("#inspector h2") == "out[2, 1, 1]"
+    assert tab.page.input_value("input[aria-label=Slice]") == "2"
+    tab.show("#d=sample:cells")
+    assert not tab.page.is_visible("input[aria-label=Slice]")

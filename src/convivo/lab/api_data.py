@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from convivo.lab.intake import MODELS, TABLES, take_in
 from convivo.lab.store import MOST_VALUES
 
 MOST_SHOWN = 2**22  # values sent at once
+SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 RANGE = re.compile(r"(\d{1,9}):(\d{1,9})")
 
 
@@ -40,21 +42,48 @@ async def opened(request: Request) -> Response:
 
 
 async def uploaded(request: Request) -> Response:
-    """Take in a file sent as the body; ?name= tells its kind by its suffix and is shown."""
-    lab, name = request.app.state.lab, request.query_params.get("name", "")
+    """Take in a file sent as the body; ?name= tells its kind by its suffix and is shown.
+
+    ?group= (24 hexadecimal letters) puts files together that refer to each other by name, as a
+    WFDB header and its samples do; with ?part=1 a file is kept only until the last one is read.
+    """
+    lab, query = request.app.state.lab, request.query_params
+    name = query.get("name", "")
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise parameters.wrong("name", "1 to 200 letters", name)
+    if "group" not in query:
+        _check_kind(name)
+        suffix = suffix_of(name) or Path(name).suffix.lower()
+        path = await lab.store.receive(request.stream(), lab.store.room(suffix))
+        return await _taken(request, path, name, path)
+    folder = lab.store.bundle(query["group"])
+    if not SAFE.fullmatch(name):
+        raise parameters.wrong("name", "letters, digits, . _ and - for files sent together", name)
+    if query.get("part") == "1":
+        await lab.store.receive(request.stream(), folder / name)
+        return answers.document({}, 202)
+    _check_kind(name)
+    path = await lab.store.receive(request.stream(), folder / name)
+    return await _taken(request, path, name, folder)
+
+
+def _check_kind(name: str) -> None:
     suffix = suffix_of(name) or Path(name).suffix.lower()
     if suffix in MODELS:  # said before a byte is read
         take_in(Path(name), name, Path(name))
     if suffix not in TABLES and suffix_of(name) is None:
-        hint = "Known: .png .jpg .npy .nii.gz .edf .csv .txt, and others"
+        hint = "Known: .png .jpg .npy .nii.gz .edf .hea .csv .txt, and others"
         raise Refusal(415, "kind", f"a file of the kind {suffix or 'without suffix'!r}", hint)
-    path = await lab.store.receive(request.stream(), suffix)
+
+
+async def _taken(request: Request, path: Path, name: str, left: Path) -> Response:
+    """The card of what was received; `left` is removed."""
     try:
-        card = await run_in_threadpool(lab.take_in, path, name)
+        card = await run_in_threadpool(request.app.state.lab.take_in, path, name)
     finally:
-        path.unlink(missing_ok=True)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        left.unlink(missing_ok=True)
     return answers.document(card, 201)
 
 

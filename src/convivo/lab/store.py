@@ -18,6 +18,7 @@ from convivo.lab.answers import Refusal
 
 QUOTA = 2**30  # bytes of all arrays; the longest unused go first
 MOST_UPLOAD = 2**28  # bytes of one file as sent
+MOST_FILES, MOST_GROUPS = 16, 4  # sent together, and at once
 MOST_VALUES = 2**26  # of one array, 256 MiB of float32
 ID = re.compile(r"[0-9a-f]{24}")
 
@@ -39,6 +40,7 @@ class Store:
         self.folder = Path(tempfile.mkdtemp(prefix="convivo-lab-"))  # mode 0700
         self._items: OrderedDict[str, Item] = OrderedDict()
         self._lock = threading.Lock()
+        self._arriving = 0  # bytes of uploads that are on their way
 
     def room(self, suffix: str = "") -> Path:
         """The path of a new, empty, private file."""
@@ -94,14 +96,27 @@ class Store:
             self._items.pop(name, None)
         item.path.unlink(missing_ok=True)
 
-    async def receive(self, parts: AsyncIterator[bytes], suffix: str) -> Path:
+    def bundle(self, group: str) -> Path:
+        """The folder of files that belong together, such as a header and its samples."""
+        if not ID.fullmatch(group):
+            raise Refusal(400, "parameter", "group: 24 hexadecimal letters", "Reload the page")
+        folder = self.folder / f"group-{group}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        groups = list(self.folder.glob("group-*"))
+        if len(list(folder.iterdir())) >= MOST_FILES or len(groups) > MOST_GROUPS:
+            hint = "Name their folder on the command line"
+            raise Refusal(413, "too-large", f"at most {MOST_FILES} files at once", hint)
+        return folder
+
+    async def receive(self, parts: AsyncIterator[bytes], path: Path) -> Path:
         """Write a body to a private file, as far as it may go."""
-        path, size = self.room(suffix), 0
+        size = 0
         try:
-            with path.open("wb") as file:
+            with open(path, "wb", opener=_private) as file:
                 async for part in parts:
                     size += len(part)
-                    if size > self.most_upload:
+                    self._arriving += len(part)
+                    if size > self.most_upload or self._arriving > self.quota:
                         most = f"a file holds at most {self.most_upload} bytes"
                         hint = "Name its folder on the command line: convivo lab FOLDER"
                         raise Refusal(413, "too-large", most, hint)
@@ -109,8 +124,14 @@ class Store:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        finally:
+            self._arriving -= size
         return path
 
     def close(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -55,8 +55,19 @@ export async function getArray(path, options) {
   return parseNpy(await (await asked(path, options)).arrayBuffer());
 }
 
-/** Send a file; its card. */
-export async function upload(file) {
-  const path = `files?name=${encodeURIComponent(file.name.slice(0, 200))}`;
-  return (await asked(path, { method: "PUT", body: file })).json();
+const HEADS = /\.(hea|hdr|vhdr|mhd|nhdr)$/i;
+
+/** Send files; the card of what they hold. Of several the one that names the others comes last. */
+export async function upload(files) {
+  const list = [...files].sort((a, b) => HEADS.test(a.name) - HEADS.test(b.name));
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  const group = Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  let response = null;
+  for (const [i, file] of list.entries()) {
+    const query = new URLSearchParams({ name: file.name.slice(0, 200) });
+    if (list.length > 1) query.set("group", group);
+    if (i < list.length - 1) query.set("part", "1");
+    response = await asked(`files?${query}`, { method: "PUT", body: file });
+  }
+  return response.json();
 }

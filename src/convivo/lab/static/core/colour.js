@@ -72,9 +72,9 @@ export function colourOf(scale, value) {
   return [colours[at], colours[at + 1], colours[at + 2]];
 }
 
-/** Black or white, whichever can be read on it. */
+/** Black or white, whichever can be read on it: one of them always has a contrast of 4.5. */
 export function inkOn([r, g, b]) {
   const linear = (v) => ((v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const bright = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  return bright > 0.18 ? "#101418" : "#ffffff";
+  return bright > 0.179 ? "#000000" : "#ffffff";
 }

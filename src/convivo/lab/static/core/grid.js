@@ -9,6 +9,7 @@ import { brief } from "./numbers.js";
 import { pixels } from "./pixels.js";
 import { theme, token } from "./theme.js";
 
+const READABLE = 18; // px of a cell that can hold a number
 const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
 
 /**
@@ -151,7 +152,7 @@ export class Grid {
         pen.fillStyle = `rgb(${colour.join(" ")})`;
         pen.fillRect(x, y, cell - gap, cell - gap);
         pen.fillStyle = inkOn(colour);
-        if (numbers && room > 1) {
+        if (numbers && cell >= READABLE) {
           pen.fillText(brief(values[i], room), x + (cell - gap) / 2, y + (cell - gap) / 2 + 0.5);
         } else if (values[i] < 0 && cell >= 8) {
           this.notch(pen, x, y, cell);

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 
 const KIND = { signal: "1D", image: "2D", volume: "3D" };
 const ACCEPT =
-  ".png,.jpg,.jpeg,.bmp,.tif,.tiff,.npy,.npz,.nii,.gz,.edf,.bdf,.csv,.tsv,.txt,.nrrd,.mha,.dcm";
+  ".png,.jpg,.jpeg,.bmp,.tif,.tiff,.npy,.npz,.nii,.gz,.edf,.bdf,.csv,.tsv,.txt,.nrrd,.mha,.mhd,.raw,.dcm,.hea,.dat,.hdr,.img";
 
 /**
  * A dialog that calls `onpick(card)`.
@@ -17,18 +17,19 @@ export function picker(onpick) {
   const samples = h("div", { class: "cards" });
   const chosen = h("input", {
     type: "file",
+    multiple: true,
     accept: ACCEPT,
     id: "file",
-    onchange: () => send(chosen.files?.[0]),
+    onchange: () => send(chosen.files),
   });
   const drop = h(
     "div",
     { class: "drop" },
-    h("label", { for: "file", text: "Open your own file" }),
+    h("label", { for: "file", text: "Open your own file, or files that belong together" }),
     chosen,
     h("p", {
       class: "muted",
-      text: "or drop it anywhere. It stays on this machine. PNG, JPEG, NIfTI, DICOM, EDF, CSV, NumPy …",
+      text: "or drop it anywhere. It stays on this machine. PNG, JPEG, NIfTI, DICOM, EDF, WFDB (.hea and .dat), CSV, NumPy …",
     }),
   );
   const dialog = h(
@@ -62,7 +63,7 @@ export function picker(onpick) {
     }
   }
 
-  const send = (file) => file && attempt(() => api.upload(file));
+  const send = (sent) => sent?.length && attempt(() => api.upload(sent));
   const card = (title, about, kind, body) =>
     h(
       "button",
@@ -87,7 +88,7 @@ export function picker(onpick) {
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    send(event.dataTransfer?.files?.[0]);
+    send(event.dataTransfer?.files);
   });
   return {
     open: () => {

@@ -17,6 +17,7 @@ import { build, cellOf, note, stepsOf } from "./bench/model.js";
 import { lightOf, movedStep, pinnedStep, pointedAt } from "./bench/pointer.js";
 import { scene } from "./bench/scene.js";
 import { scoresCard } from "./bench/scores.js";
+import { sliceSlider } from "./bench/slices.js";
 import { regions } from "./bench/source.js";
 import { stage } from "./bench/stage.js";
 import { paddingStrip } from "./bench/strip.js";
@@ -59,6 +60,11 @@ function mount(lab) {
   const scores = scoresCard(lab);
   const [tools, size, strip, place] = ["tools", "", "", ""].map((c) => h("div", { class: c }));
   const message = h("p", { class: "error", role: "alert" });
+  const slices = sliceSlider((slice) => {
+    const { model } = memo;
+    const [, row, col] = cellOf(model, stepNow());
+    lab.set({ step: flat([slice, row, col], model.stepSize) });
+  });
   const facts = [
     section("Output size", size),
     section("Padding", strip),
@@ -71,7 +77,7 @@ function mount(lab) {
       if (step !== undefined) lab.set({ step });
     },
   });
-  fill(lab.stage, tools, message, panels.element);
+  fill(lab.stage, tools, message, slices.element, panels.element);
   lab.inspector.append(scores.element);
 
   /** The model of state and region; null while the region is on its way. */
@@ -135,6 +141,7 @@ function mount(lab) {
     if (!model) return;
     engine.ask(model);
     drawFacts(model);
+    slices.draw(model, stepNow());
     if (model.wrong) {
       panels.clear(model);
       side.empty(model.wrong);
@@ -160,7 +167,9 @@ function mount(lab) {
     } else if (zoom) lab.set(zoomed(lab.state, lab.card, zoom));
     else if (event.key === "f") lab.set({ flip: !lab.state.flip });
     else if (event.key === "Escape") point({});
-    else return false;
+    else if (model && event.key === "Enter" && pinnedStep(model, hover) !== undefined) {
+      lab.set({ step: pinnedStep(model, hover) });
+    } else return false;
     return true;
   }
 

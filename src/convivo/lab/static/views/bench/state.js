@@ -83,7 +83,7 @@ export function fitting(state, card) {
   const size = card.shape.slice(1);
   const n = FIRST[card.kind].map((v, a) => Math.min(v, size[a]));
   const at = n.map((v, a) => Math.min(size[a] - v, Math.max(0, card.busy[a] - Math.floor(v / 2))));
-  const k = state.k.shape.length === size.length ? state.k : SLOPES[size.length];
+  const k = kernelFor(state, size.length);
   return { n, at, k, ch: 0, step: n.reduce((all, v) => all * v + Math.floor(v / 2), 0) };
 }
 
@@ -101,12 +101,8 @@ export function region(state, card) {
   return { at, n };
 }
 
-/** The kernel in as many axes as the data has; of other data's, its last ones, or one of ones. */
-export function kernelFor(state, dims) {
-  return state.k.shape.length === dims
-    ? state.k
-    : { shape: Array(dims).fill(3), values: Array(3 ** dims).fill(1) };
-}
+/** The kernel in as many axes as the data has; where a link has another, a slope. */
+export const kernelFor = (state, dims) => (state.k.shape.length === dims ? state.k : SLOPES[dims]);
 
 /** The specification for ops/: three axes always. */
 export function specOf(state, n) {

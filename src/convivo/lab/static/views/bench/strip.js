@@ -14,7 +14,11 @@ export function paddingStrip(model) {
   if (op === "unpool" && model.kind !== "max") return text("Windows lie side by side: no padding.");
   if (op === "pool" || op === "unpool") return text(pooled(model));
   const [lo, hi] = [Math.min(SHOWN, spec.lo[2]), Math.min(SHOWN, spec.hi[2])];
-  if (!lo && !hi) return text("No padding: the border is lost.");
+  if (!lo && !hi) {
+    return text(
+      op === "conv" ? "No padding: the border is lost." : "Nothing is cut off the output.",
+    );
+  }
   const n = Math.min(spec.size[2], 5);
   const cells = Array.from({ length: lo + n + hi }, (_, i) => cell(i - lo, n, spec.mode));
   const [, name, letters] = PADDINGS.find(([mode]) => mode === spec.mode);
