@@ -1,5 +1,6 @@
 # convivo: everything from nothing. `make` sets up .venv; a second `make` has nothing to do.
 #   make demo       the whole job on phantoms in 1D, 2D and 3D; names the reports at the end
+#   make lab        the page that shows each number of a convolution, in the browser
 #   make test       the fast tests, within minutes
 #   make test-slow  the tests that take minutes each
 #   make bench      against the peers, in an environment of their own: same outputs, step times
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null; \
 	then echo $$p; break; fi; done)
 
-.PHONY: all demo test test-slow check lint doctest bench bench-augmentation bench-ledger clean
+.PHONY: all demo lab test test-slow check lint doctest bench bench-augmentation bench-ledger clean
 
 all: $(STAMP)
 
@@ -32,6 +33,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/convivo demo --out demo
+
+lab: $(STAMP)
+	$(BIN)/convivo lab
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2

@@ -4,6 +4,7 @@ Everything heavy is imported inside the commands, so that help and mistakes are 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -367,3 +368,22 @@ def verify(run: RunFolder) -> Answer:
     lines = [f"{row['severity']}: {row['message']}" for row in document["findings"]]
     lines += ["everything is as the receipt says"] if document["ok"] else []
     return Answer(document, lambda: "\n".join(lines), int(not document["ok"]))
+
+
+@app.command(epilog=EPILOG)
+def lab(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH...]", help="Folders or files that the page may open."),
+    ] = None,
+    port: Annotated[int, _option("Where to listen, if it is free.", "--port", min=0, max=65535)] = (
+        7747
+    ),
+    no_browser: Annotated[bool, _option("Only print the address.", "--no-browser")] = False,
+) -> Answer:
+    """Open the lab: a page on this machine that shows each number of a convolution."""
+    from convivo.lab.server import run as verb
+
+    say = partial(print, flush=True)
+    document = verb(paths or [], port=port, browser=not no_browser, say=say)
+    return Answer(document, lambda: "the lab is closed; its files are removed")

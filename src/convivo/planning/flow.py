@@ -15,6 +15,7 @@ from convivo.geometry import Axes
 from convivo.planning.shadow import run, shadow, tensors
 
 INPUT = -1  # the network's input, where a call's number is asked for
+Seen = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,10 @@ class Call:
 class _Recorder(TorchFunctionMode):
     """Numbers the makers of all tensors while a network runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Seen | None = None) -> None:
         super().__init__()
         self.calls: list[Call] = []
+        self._seen = seen
         # tensors are kept so that no id is given twice; on meta that costs nothing
         self._makers: dict[int, tuple[Tensor, int]] = {}
         self._scopes: list[tuple[str, int]] = []  # with the number of calls before
@@ -122,6 +124,8 @@ class _Recorder(TorchFunctionMode):
             parameters=sum(new.values()),
         )
         self.calls.append(call)
+        if self._seen is not None:
+            self._seen(len(self.calls) - 1, made)
 
     def __torch_function__(
         self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
@@ -149,19 +153,21 @@ def _is_leaf(module: nn.Module) -> bool:
     return own or all(isinstance(child, weights) for child in module.children())
 
 
-def flow(net: nn.Module, input: Sequence[int]) -> list[Call]:
+def flow(net: nn.Module, input: Sequence[int], seen: Seen | None = None) -> list[Call]:
     """The calls of a network in evaluation mode, in order.
 
     Args:
         net: any module; nothing is allocated or changed.
         input: shape of one input, without the batch axis.
+        seen: told of each call's number and (first) result at once, to ask what else is known of
+            it; of a number told of twice the later one counts.
     Raises:
         ShapeError: the network does not take that input.
     Example:
         >>> [(c.kind, c.sources) for c in flow(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), (3,))]
         [('Linear', (-1,)), ('ReLU', (0,))]
     """
-    twin, recorder = shadow(net), _Recorder()
+    twin, recorder = shadow(net), _Recorder(seen)
     recorder.watch(twin)
     with recorder:
         run(twin, (1, *input))

@@ -138,11 +138,11 @@ def plan(
         }
         return _for_data(data, wish, counting, limits)
     else:
-        name, module = wish.net.name or "", _on_meta(wish.net, shape, classes)
+        name, module = wish.net.name or "", on_meta(wish.net, shape, classes)
     ask = Ask(
         mode=mode, optimizer=optimizer, precisions=formats(precision), batch=wish.train.batch,
         task=ARCHITECTURES[name].tasks[0] if name in ARCHITECTURES else None,
-        loss=_loss(name, classes), **shared,
+        loss=loss_of(name, classes), **shared,
     )  # fmt: skip
     channels, *size = shape or (1,)
     seen, answer = fitted(module, (channels, *size), ask, limits)
@@ -180,7 +180,14 @@ def _shape(input: Sequence[int] | str | None) -> tuple[int, ...] | None:
     return shape
 
 
-def _on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | None) -> nn.Module:
+def on_meta(net: NetSettings, shape: tuple[int, ...] | None, classes: int | None) -> nn.Module:
+    """One of our networks without its weights, for an input (C, *S).
+
+    Args:
+        classes: outputs; None for what its task usually has.
+    Raises:
+        UsageError: no name or no shape. ConfigError, ShapeError: what `create` refuses.
+    """
     if net.name is None or shape is None:
         rule = "give DATA, or --net with --input"
         got = f"net={net.name}, input={shape}"
@@ -200,7 +207,7 @@ def default_classes(task: str) -> int:
     return 1000 if task == "classify" else 2
 
 
-def _loss(name: str, classes: int | None) -> Loss | None:
+def loss_of(name: str, classes: int | None) -> Loss | None:
     """That of the task which the network is for; None where it is not ours, or serves no task."""
     entry = ARCHITECTURES.get(name)
     task = "" if entry is None else entry.tasks[0]

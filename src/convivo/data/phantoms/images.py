@@ -83,6 +83,14 @@ def make_images(
     return out
 
 
+def draw_field(
+    generator: np.random.Generator, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A field of cells on a slide of its own, (rows, columns, 3), and its mask, both uint8."""
+    slide = _draw_slide(generator)
+    return _field(generator, slide, _scatter(generator, slide, size), size)
+
+
 def _write_field(
     generator: np.random.Generator, slide: _Slide, out: Path, name: str, size: tuple[int, int]
 ) -> None:

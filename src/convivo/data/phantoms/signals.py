@@ -67,16 +67,22 @@ def make_signals(out: Path, *, seed: int = 0, records: int = 12, seconds: float 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     for number in range(1, records + 1):
-        generator = np.random.default_rng([seed, 1, number])
-        patient = _draw_patient(generator)
-        times, symbols = _rhythm(generator, patient, seconds)
-        clean = _render(generator, patient, times, symbols, round(seconds * RATE_HZ))
-        signal = clean + _noise(generator, clean.shape[1], patient.respiration_hz)
+        signal, times, symbols = draw_record(np.random.default_rng([seed, 1, number]), seconds)
         name = f"ecg{number:0{max(2, len(str(records)))}d}"
         _write_record(out, name, signal, seed)
         positions = np.rint(times * RATE_HZ).astype(np.int64)
         write_annotation(name, positions, symbols, RATE_HZ, out, extension="atr")
     return out
+
+
+def draw_record(
+    generator: np.random.Generator, seconds: float
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """A record of a patient of its own: signal (2, n) in mV, and times (s) and kinds of beats."""
+    patient = _draw_patient(generator)
+    times, symbols = _rhythm(generator, patient, seconds)
+    clean = _render(generator, patient, times, symbols, round(seconds * RATE_HZ))
+    return clean + _noise(generator, clean.shape[1], patient.respiration_hz), times, symbols
 
 
 def _draw_patient(generator: np.random.Generator) -> _Patient:

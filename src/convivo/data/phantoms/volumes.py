@@ -42,7 +42,7 @@ def make_volumes(
         affine = _draw_affine(generator, size)
         # Every fifth case is healthy, whatever the seed: a set of twenty has four.
         lesion = (number % 5) < 5 * _LESION_SHARE
-        image, labels = _scan(generator, size, lesion=lesion)
+        image, labels = draw_scan(generator, size, lesion=lesion)
         _write_nifti(out / ("imagesTr" if number < count else "imagesTs") / name, image, affine)
         if number < count:
             _write_nifti(out / "labelsTr" / name, labels, affine)
@@ -71,7 +71,7 @@ def _draw_affine(generator: np.random.Generator, size: tuple[int, ...]) -> np.nd
     return affine
 
 
-def _scan(
+def draw_scan(
     generator: np.random.Generator, size: tuple[int, ...], *, lesion: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """A scan (int16) and its labels (uint8), both of this size."""
