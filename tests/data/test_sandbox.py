@@ -30,9 +30,9 @@ def png_decode(data):
 @pytest.fixture
 def fresh():
     """No children of other tests, which know another search path or limit."""
-    sandbox._end_all()
+    sandbox.rest()
     yield
-    sandbox._end_all()
+    sandbox.rest()
 
 
 def guarded(work, items, **more):

@@ -73,7 +73,7 @@ def process(
     code = memory.kernel * len(new_kernels(trace))
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
-    unlucky = peak - heap + max((regular + again) * (1 + LEFT), stuck)
+    unlucky = peak - heap + max(regular + again, stuck)
     return Process(
         tensors=tensors,
         library=library,
@@ -81,7 +81,7 @@ def process(
         kernels=code,
         data=data,
         peak=peak,
-        bound=max(bound(peak, machine), round(unlucky)),
+        bound=max(bound(peak, machine), round(unlucky * (1 + LEFT))),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from convivo.config import duration, to_toml
+from convivo.data import sandbox
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.split import Split
 from convivo.errors import DataError
@@ -132,6 +133,7 @@ def _train(folder: Folder, given: dict[str, Any], budget: Budget) -> Run:
     keeping = Keeping(parts.plan, parts.state.network, inspection, train=split.train, val=split.val)
     bounds = bounds_of(budget, parts.device)
     cap = cap_of(bounds, parts.plan, parts.state.network, keeping)
+    sandbox.rest()
     ended = _fit(folder, parts, budget, cap, quiet)
     finish(folder, parts, inspection, split, ended=ended, began=budget.began, quiet=quiet)
     return Run(folder.path, network=own)
