@@ -27,15 +27,28 @@ def held(memory: dict[str, int]) -> int:
 
 
 def children_of(process: int) -> Iterator[int]:
-    """Processes that a process has started, and theirs."""
+    """Processes that a process has started, and theirs.
+
+    One that is still a copy of its parent, about to become another program, is left out: it would
+    count all that it shares with it for a second time.
+    """
+    own = _command(process)
     for tasks in Path(f"/proc/{process}/task").glob("*/children"):
         try:
             found = tasks.read_text(encoding="ascii").split()
         except OSError:  # ended meanwhile
             continue
         for child in map(int, found):
-            yield child
-            yield from children_of(child)
+            if _command(child) != own:
+                yield child
+                yield from children_of(child)
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # ended meanwhile
+        return b""
 
 
 class PeakWatch:
