@@ -355,3 +355,20 @@ def test_the_slices_of_a_volume_have_a_slider(tab: Watched) -> None:
     assert tab.page.input_value("input[aria-label=Slice]") == "2"
     tab.show("#d=sample:cells")
     assert not tab.page.is_visible("input[aria-label=Slice]")
+
+
+def test_of_a_large_image_only_the_region_is_fetched(tab: Watched, lab: Running) -> None:
+    values = np.random.default_rng(3).integers(0, 256, size=(1025, 1024), dtype=np.uint8)
+    card = lab.put_array(values)
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.show(f"#d=id:{card['id']}&at=1000,900&n=6&pad=none&k=1x1:1&tab=1")
+    assert outputs(tab) == values[1000:1006, 900:906].astype(str).tolist()
+    tab.page.wait_for_selector("canvas.minimap[style*=width]")
+    arrays = [url.partition("?")[2] for url in asked if ".npy" in url]
+    assert sorted(arrays) == ["channel=0&region=1000:1006,900:906", "channel=0&step=6"]
+    tab.page.fill("input[aria-label='region begins, row']", "5")
+    tab.press("Enter")
+    tab.page.wait_for_url("**at=5,900**")
+    tab.wait()
+    assert outputs(tab) == values[5:11, 900:906].astype(str).tolist()
