@@ -372,3 +372,47 @@ def test_of_a_large_image_only_the_region_is_fetched(tab: Watched, lab: Running)
     tab.page.wait_for_url("**at=5,900**")
     tab.wait()
     assert outputs(tab) == values[5:11, 900:906].astype(str).tolist()
+
+
+def reveal(tab: Watched, lesson: int) -> list[list[float]]:
+    """Guess in a lesson of the bench, and read the outputs that it then shows."""
+    tab.show()
+    tab.press("l")
+    while not tab.text(".lesson .head").startswith(f"Lesson {lesson} "):
+        back = int(tab.text(".lesson .head").split()[1]) > lesson
+        tab.page.click(f".lesson button:text-is('{'Back' if back else 'Next'}')")
+    tab.page.wait_for_selector(".lesson .choices button:enabled")
+    tab.page.click(".lesson .choices button >> nth=0")
+    tab.page.wait_for_selector(".lesson .reveal")
+    tab.press("Escape")
+    tab.page.click("#inspector button:text-is('as table')")
+    tab.page.wait_for_selector("#outputs")
+    return [[float(text.replace("−", "-")) for text in row] for row in outputs(tab)]
+
+
+def test_what_the_lessons_of_the_bench_say_is_so(tab: Watched) -> None:
+    moved = np.array(reveal(tab, 1))
+    assert np.argwhere(moved).tolist() == [[4, 4]]  # from the middle, 3, 3: down and right
+    assert tab.page.is_visible(".role-error")  # the difference to the true convolution
+    assert len(reveal(tab, 2)[0]) == 64
+    assert reveal(tab, 3) == [[2, 3], [3, 2]]
+    seen = np.array(reveal(tab, 4))[1:6, 1:6]
+    ones = np.outer([1, 2, 3, 2, 1], [1, 2, 3, 2, 1])  # a mean of three twice
+    assert np.array_equal(seen, ones)
+    back = np.array(reveal(tab, 5))
+    assert back.shape == (4, 4)
+    assert np.count_nonzero(back) <= 4
+    assert np.array(reveal(tab, 6)).shape == (5, 5)
+
+
+def test_the_theme_is_turned_over_and_kept(tab: Watched) -> None:
+    tab.show()
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = tab.page.evaluate(paper)
+    tab.press("t")
+    assert tab.page.evaluate(paper) != before
+    tab.page.reload()
+    tab.wait()
+    assert tab.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    tab.press("t")
+    assert tab.page.evaluate(paper) == before
