@@ -416,3 +416,15 @@ def test_the_theme_is_turned_over_and_kept(tab: Watched) -> None:
     assert tab.page.evaluate("document.documentElement.dataset.theme") == "dark"
     tab.press("t")
     assert tab.page.evaluate(paper) == before
+
+
+def test_a_weight_pointed_at_lights_its_row_and_a_row_its_weight(tab: Watched) -> None:
+    tab.show(LECTURE + "&st=4")
+    tab.page.hover("input.weight >> nth=5")
+    tab.page.wait_for_selector("#inspector tr.lit")
+    assert tab.page.locator("#inspector tr.lit td").first.text_content() == "6"
+    tab.page.hover("#inspector tr[data-row='2']")
+    tab.page.wait_for_selector("input.weight.lit")
+    lit = "() => [...document.querySelectorAll('input.weight')].findIndex(w => w.matches('.lit'))"
+    assert tab.page.evaluate(lit) == 2
+    assert tab.page.locator("#inspector tr.lit").count() == 0
