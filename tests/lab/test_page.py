@@ -144,12 +144,12 @@ def test_every_control_is_reached_by_tab_and_keeps_the_focus_when_used(tab: Watc
             "() => { const e = document.activeElement; return e.getAttribute('aria-label')"
             " ?? e.labels?.[0]?.textContent ?? e.textContent; }"
         )
-        reached.append(name)
-        if name == "stride, row":
+        if name == "stride, row" and name not in reached:
             tab.press("ArrowUp")
             tab.settle()
             value = tab.page.evaluate("document.activeElement.value")
             assert value == "3", "the control that was used has the focus still"
+        reached.append(name)
     for wanted in ("Data…", "Pooling", "padding before, col", "weight 5", "Step", "Speed"):
         assert any(wanted in name for name in reached), (wanted, reached)
     assert any("Arithmetic" in name for name in reached)
