@@ -12,11 +12,11 @@ from convivo.planning.events import Trace
 from convivo.planning.heap import heap_peak, new_kernels, taken_again
 from convivo.planning.machine import Machine, this_machine
 
-# In about a quarter of the processes a large block does not find its old place again, or small
-# objects that a new kernel leaves behind take the ends of this many blocks, so that holes do not
-# fit again: much where a step has many blocks of one size, as with large batches. The bound is for
+# In one process of ten a large block does not find its old place again; in a quarter small objects
+# that each new kernel leaves behind take the ends of so many blocks that holes do not fit again,
+# which costs much where a step has many blocks of one size, as with large batches. The bound is for
 # those, and what is left of the error then.
-BAD_LUCK, LEFT, PINS = 0.25, 0.02, 4
+BAD_LUCK, STUCK, PINS, LEFT = 0.1, 0.25, 4, 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def process(
     keeps = train if keeps is None else keeps
     regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
     stuck = max(regular, heap_peak(trace, keeps=keeps, pins=PINS))
-    heap = regular + round(BAD_LUCK * (again + stuck - regular))
+    heap = regular + round(BAD_LUCK * again + STUCK * (stuck - regular))
     library = memory.library + (memory.training if train else 0)
     code = memory.kernel * len(new_kernels(trace))
     data = lasting + max(0, static + between - tensors)
