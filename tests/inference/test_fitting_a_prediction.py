@@ -133,3 +133,15 @@ def test_what_cannot_be_traced_is_predicted_as_it_is() -> None:
     fitting = Fitting(predictor=wish, limit=1)
     assert fitting.to((1, 9, 7)) is wish
     assert fitting.least((1, 9, 7)) == 0
+
+
+def test_freed_memory_goes_back_only_where_memory_is_scarce() -> None:
+    wish, shape, asked = mapper(2), IMAGES[2], []
+    for limit, scarce in ((10**12, False), (bytes_of(wish, shape), True)):
+        Fitting(predictor=wish, limit=limit, sparing=lambda: asked.append(1)).to(shape)
+        assert bool(asked) is scarce
+    asked.clear()
+    Fitting(
+        predictor=wish, limit=bytes_of(wish, shape), training=True, sparing=lambda: asked.append(1)
+    ).to(shape)
+    assert not asked  # a training has settled that for itself

@@ -20,6 +20,7 @@ from convivo.planning.shadow import Untraceable
 from convivo.planning.trace import Step, trace
 
 MIB = 2**20
+HOLES = 5  # times its tensors a process of many block sizes may hold (densenet169 of signals: 4.7)
 TRACER = 48 * MIB  # what torch's means to trace bring into the process
 Fit = Callable[[Sequence[int], int], Predictor]
 """Shape (C, *S) of a prepared image and the bytes beside it -> the predictor to use for it."""
@@ -27,6 +28,10 @@ Fit = Callable[[Sequence[int], int], Predictor]
 
 def _unheard(text: str) -> None:
     """Nobody listens."""
+
+
+def _spent() -> None:
+    """Freed memory stays with the C library."""
 
 
 @dataclass(kw_only=True)
@@ -39,6 +44,9 @@ class Fitting:
         training: within a training's process, which has more libraries and keeps what it frees.
         lasting: bytes there throughout beside the network, such as a training's data and optimizer.
         say: told in a line where tiles become narrower, which changes answers near their borders.
+        sparing: called where memory is scarce enough that holes of the heap could break the limit:
+            to give back at once what is freed. That takes time, so it is not done where there is
+            plenty.
     """
 
     predictor: Predictor
@@ -46,6 +54,7 @@ class Fitting:
     training: bool = False
     lasting: int = 0
     say: Callable[[str], None] = _unheard
+    sparing: Callable[[], object] = _spent
     _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
     _said: set[Axes] = field(default_factory=set)
 
@@ -68,6 +77,8 @@ class Fitting:
             return self.predictor
 
     def _fitted(self, limit: int, shape: Sequence[int], beside: int) -> Predictor:
+        if not self.training and not self._surely(shape, beside, holes=HOLES):
+            self.sparing()
         if self._surely(shape, beside):
             return self.predictor
         least: list[int] = []
@@ -88,13 +99,13 @@ class Fitting:
         except Untraceable:
             return 0
 
-    def _surely(self, shape: Sequence[int], beside: int) -> bool:
-        """Whether the wish fits by a ceiling that costs no trace."""
+    def _surely(self, shape: Sequence[int], beside: int, *, holes: int = 1) -> bool:
+        """Whether the wish fits by a ceiling that costs no trace, were tensors so much larger."""
         one = self.predictor
         step, given = _step(one), (one.at_once(shape), *one.item(shape))
         tensors = ceiling(one.network, lambda twin: step(twin, None, (_blank(given),)))
         lasting = self.lasting + beside + one.cost(shape) + one.between(shape)
-        _, most = approximate(tensors, train=self.training, lasting=lasting)
+        _, most = approximate(holes * tensors, train=self.training, lasting=lasting)
         return most <= int(self.limit or 0)
 
     def _ways(self, size: Sequence[int]) -> Iterator[Predictor]:

@@ -16,6 +16,7 @@ from convivo.files import plain, write_text
 from convivo.inference.fitting import Fit, Fitting
 from convivo.progress import Progress
 from convivo.tasks.task import Task
+from convivo.training.allocator import return_memory
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import features_of, load_features
 from convivo.verbs.folder import Folder
@@ -77,7 +78,12 @@ def measure(
     bar = Progress("evaluating", len(ids), unit="cases", quiet=quiet)
     predictor = build_predictor(plan, network.eval(), task, say=bar.say)
     fitting = Fitting(
-        predictor=predictor, limit=limit, training=training, lasting=lasting, say=bar.say
+        predictor=predictor,
+        limit=limit,
+        training=training,
+        lasting=lasting,
+        say=bar.say,
+        sparing=return_memory,
     )
     with observed_evaluation(network, predictor.precision) as costs:
         if task.output == "samples":

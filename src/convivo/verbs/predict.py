@@ -11,6 +11,7 @@ from typing import Any
 from convivo.errors import UsageError
 from convivo.inference.fitting import Fitting
 from convivo.progress import Progress
+from convivo.training.allocator import return_memory
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
@@ -74,7 +75,7 @@ def predict(
         _check_targets(found, out)
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
     predictor = build_predictor(plan, network, task, say=bar.say)
-    fitting = Fitting(predictor=predictor, limit=limit, say=bar.say)
+    fitting = Fitting(predictor=predictor, limit=limit, say=bar.say, sparing=return_memory)
     worker = Worker(
         plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
         keep_identifiers=keep_identifiers,
