@@ -13,10 +13,11 @@ from convivo.planning.heap import heap_peak, new_kernels, taken_again
 from convivo.planning.machine import Machine, this_machine
 
 # In one process of ten a large block does not find its old place again; in a quarter small objects
-# that each new kernel leaves behind take the ends of so many blocks that holes do not fit again,
+# that each new kernel leaves behind take the ends of some blocks, so that holes do not fit again,
 # which costs much where a step has many blocks of one size, as with large batches. The bound is for
-# those, and what is left of the error then.
-BAD_LUCK, STUCK, PINS, LEFT = 0.1, 0.25, 4, 0.02
+# those with more of them, and what is left of the error then.
+BAD_LUCK, STUCK, LEFT = 0.1, 0.25, 0.02
+PINS, MOST_PINS = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +68,13 @@ def process(
     tensors, static = tensors_peak(trace), _left(trace)
     keeps = train if keeps is None else keeps
     regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
-    stuck = max(regular, heap_peak(trace, keeps=keeps, pins=PINS))
-    heap = regular + round(BAD_LUCK * again + STUCK * (stuck - regular))
+    stuck, most = (heap_peak(trace, keeps=keeps, pins=pins) for pins in (PINS, MOST_PINS))
+    heap = regular + round(BAD_LUCK * again + STUCK * max(0, stuck - regular))
     library = memory.library + (memory.training if train else 0)
     code = memory.kernel * len(new_kernels(trace))
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
-    unlucky = peak - heap + max(regular + again, stuck)
+    unlucky = peak - heap + max(regular + again, most)
     return Process(
         tensors=tensors,
         library=library,
