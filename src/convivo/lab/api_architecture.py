@@ -12,6 +12,7 @@ from convivo.architectures import ARCHITECTURES
 from convivo.lab import answers, architecture_runs, parameters
 from convivo.lab.answers import Refusal
 from convivo.lab.parameters import Parameters
+from convivo.lab.program_shelf import shelf
 from convivo.planning.limits import limit_source, memory_limit
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def program(request: Request) -> Response:
     lab, name = request.app.state.lab, request.query_params.get("name", "own module")
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise parameters.wrong("name", "1 to 200 letters", name)
-    path = await lab.store.receive(request.stream(), ".json")
+    path = await lab.store.receive(request.stream(), lab.store.room(".json"))
     try:
         if path.stat().st_size > MOST_PROGRAM:
             hint = "Export a smaller network"
@@ -65,19 +66,13 @@ async def program(request: Request) -> Response:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return answers.document(lab.store.keep(path, {"kind": PROGRAM, "name": name, **facts}), 201)
+    return answers.document(shelf(request).keep(path, {"name": name, **facts}), 201)
 
 
 async def known_program(request: Request) -> Response:
     """The card of a program."""
-    return answers.document(_card(request, request.path_params["id"]))
-
-
-def _card(request: Request, name: str) -> dict[str, Any]:
-    card = request.app.state.lab.store.card(name)
-    if card.get("kind") != PROGRAM:
-        raise Refusal(404, "gone", "there is no such program", "Open your module again")
-    return card
+    _, card = shelf(request).item(request.path_params["id"])
+    return answers.document(card)
 
 
 async def plan(request: Request) -> Response:
@@ -109,7 +104,7 @@ async def curve(request: Request) -> Response:
 def _question(request: Request, asked: Parameters) -> dict[str, Any]:
     dims = asked.integer("dims", 1, 3)
     own = asked.text("program", 24, "")
-    path = str(request.app.state.lab.store.path(_card(request, own)["id"])) if own else ""
+    path = str(shelf(request).item(own)[0]) if own else ""
     return {
         "program": path,
         "net": asked.choice("net", (PROGRAM,) if own else tuple(ARCHITECTURES)),
