@@ -106,7 +106,10 @@ function mount(lab) {
     body.hidden = !model || Boolean(wrong);
     if (wrong) side.empty(wrong);
     else if (model) drawScene(model, focusOf(model));
-    if (wrong) root.dataset.settled = "true";
+    if (wrong) {
+      root.dataset.settled = "true";
+      lab.note("");
+    }
   }
 
   function drawControls(model) {
