@@ -69,6 +69,18 @@ def test_the_update_is_taken_by_keyboard_and_the_loss_falls(lab: Running, browse
         assert float(page.page.get_attribute(".loss", "data-loss")) == pytest.approx(foretold)
 
 
+def test_what_comes_from_above_can_be_typed_cell_by_cell(lab: Running, browser: Any) -> None:
+    numbers = "() => [...document.querySelectorAll('[data-grid=g] td')].map(c => c.textContent)"
+    with opened(browser, lab, "view=backward&g=own&own=0,0,0,0,2&hot=4&tab=1") as page:
+        steady(page)
+        cells = [text for text in page.read(numbers) if text]
+        assert cells == ["0", "0", "0", "0", "2", "0", "0", "0", "0"]
+        page.page.fill("[aria-label='G at the chosen output']", "-3.5")
+        page.press("Enter")
+        page.wait_for('[data-grid=g] td:has-text("−3.5")')
+        assert page.text("[data-grid=db] tbody td") == "−3.500"
+
+
 @pytest.mark.parametrize(
     "state",
     [
