@@ -1,5 +1,6 @@
 """View 3, architecture: a network's graph, its memory, and its memory over the input's size."""
 
+import gc
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ MOST_SAMPLES, MOST_CHANNELS, MOST_CLASSES, MOST_BATCH = 2**17, 4096, 100_000, 65
 AT_ONCE = 6  # sizes of a curve in one call: the process is free again soon
 PROGRAM, MOST_PROGRAM = "program", 2**24
 MOST_OPTIONS, MOST_LIST, MOST_NUMBER = 8, 16, 10**6
+_calls = [0]
 
 
 async def listed(request: Request) -> Response:
@@ -146,7 +148,9 @@ def compute_facts(path: str) -> dict[str, Any]:
 
 def compute_plan(fields: dict[str, Any]) -> dict[str, Any]:
     """In the worker."""
-    return _planned(_asked(fields))
+    found = _planned(_asked(fields))
+    _tidy()
+    return found
 
 
 def compute_sizes(fields: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +163,9 @@ def compute_sizes(fields: dict[str, Any]) -> dict[str, Any]:
 def compute_curve(fields: dict[str, Any], wanted: list[tuple[int, ...]]) -> list[dict[str, Any]]:
     """In the worker."""
     question = _asked(fields)
-    return [_point(question, size) for size in wanted]
+    found = [_point(question, size) for size in wanted]
+    _tidy()
+    return found
 
 
 def _asked(fields: dict[str, Any]) -> "Question":
@@ -168,7 +174,14 @@ def _asked(fields: dict[str, Any]) -> "Question":
     return Question(**fields)
 
 
-@lru_cache(maxsize=32)
+def _tidy(every: int = 8) -> None:
+    """Traces leave cycles behind, in the generation that is looked through too rarely for us."""
+    _calls[0] += 1
+    if _calls[0] % every == 0:
+        gc.collect()
+
+
+@lru_cache(maxsize=8)
 def _planned(question: "Question") -> dict[str, Any]:
     from convivo.lab.architecture_costs import planned
 
