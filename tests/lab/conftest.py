@@ -19,7 +19,7 @@ from convivo.lab.store import Store  # noqa: E402
 
 from .running import Running  # noqa: E402
 
-MOST_UPLOAD, QUOTA = 2**20, 3 * 2**20
+MOST_UPLOAD, QUOTA = 2**21, 6 * 2**20
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def test_parts_are_sent_as_asked(lab: Running) -> None:
 
 
 def test_the_longest_unused_makes_room(lab: Running) -> None:
-    block = np.zeros((400, 500), dtype=np.float32)  # 800 kB of the 3 MiB
+    block = np.zeros((400, 1000), dtype=np.float32)  # 1.6 MB of the 6 MiB
     cards = [lab.put_array(block + i) for i in range(3)]
     assert lab.get(f"arrays/{cards[0]['id']}")[0] == 200  # used: the second is the oldest now
     for i in range(2):

@@ -176,7 +176,8 @@ def bound(port: int) -> socket.socket:
     """
     for number in (port, 0):
         place = socket.socket()
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would share the port with whoever has it
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind(("127.0.0.1", number))
             place.listen(128)  # so that a browser which is quicker than the server waits

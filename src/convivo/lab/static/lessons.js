@@ -1,11 +1,18 @@
 // Lessons: cards that follow the lecture, each "guess, then reveal" in one of the views.
-//
-// @typedef {object} Card
-//   title, text      what it is about, in two or three sentences
-//   question         one line;   choices  two to four answers;   right  the index of the right one
-//   reveal           what is seen, and why
-//   view, sample     where it takes place, and on which data (undefined: none)
-//   before, after    states of that view: before the guess, and what `after` changes then
+
+/**
+ * @typedef {object} Card
+ * @property {string} title
+ * @property {string} text        what it is about, in two or three sentences
+ * @property {string} question    one line
+ * @property {string[]} choices   two to four answers
+ * @property {number} right       the index of the right one
+ * @property {string} reveal      what is seen, and why
+ * @property {string} view        where it takes place
+ * @property {string} [sample]    and on which data
+ * @property {any} before         state of that view before the guess
+ * @property {any} after          and what of it changes then
+ */
 
 import { fill, h } from "./core/dom.js";
 import { cards as architecture } from "./lessons/architecture.js";

@@ -28,24 +28,15 @@ const WIDEST = 32000; // px; browsers draw nothing on a larger canvas
 
 export class Grid {
   /**
-   * @param {string} label  for readers
+   * @param {string} label  for readers; a grid whose cells can be pinned is a stop of the keyboard
    * @param {{hover?: (cell: number[]|null) => void, pin?: (cell: number[]) => void}} [on]
    */
   constructor(label, on = {}) {
     this.base = document.createElement("canvas");
     this.over = document.createElement("canvas");
-    this.element = h(
-      "div",
-      {
-        class: "grid",
-        tabindex: 0,
-        role: "application",
-        "aria-label": label,
-        "aria-roledescription": "grid of values",
-      },
-      this.base,
-      this.over,
-    );
+    const stop = on.pin ? { tabindex: 0, role: "application" } : { role: "img" };
+    const named = { "aria-label": label, "aria-roledescription": "grid of values" };
+    this.element = h("div", { class: "grid", ...stop, ...named }, this.base, this.over);
     this.key = "";
     this.picture = null;
     this.pending = null;

@@ -1,9 +1,7 @@
 // Whole numbers about axes. Every operation here works on three axes; signals and images have
 // leading axes of one sample, and windows of one tap along them.
 
-/** @typedef {[number, number, number]} Triple */
-
-/** Three axes of one to three. @returns {Triple} */
+/** Three axes of one to three. @returns {number[]} */
 export function lift(values, filler) {
   return [...Array(3 - values.length).fill(filler), ...values];
 }
@@ -16,7 +14,7 @@ export const absolute = (values) => Float32Array.from(values).map((v) => Math.ab
 /** Place in the flat array. */
 export const flat = (at, size) => (at[0] * size[1] + at[1]) * size[2] + at[2];
 
-/** The cell at a place of the flat array. @returns {Triple} */
+/** The cell at a place of the flat array. @returns {number[]} */
 export function unflat(index, size) {
   const x = index % size[2];
   const rest = (index - x) / size[2];

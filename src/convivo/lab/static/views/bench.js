@@ -34,6 +34,7 @@ export const view = {
   mount,
 };
 
+const weighs = new Set(["conv", "transposed"]);
 const section = (title, ...children) =>
   h("section", { class: "panel fact", "aria-label": title }, h("h2", { text: title }), ...children);
 
@@ -155,6 +156,7 @@ function mount(lab) {
       step: stepNow(),
     });
     side.draw(model, sum, sum.ofOutput ? engine.value(flat(sum.out, model.outSize)) : undefined);
+    side.light(weighs.has(model.op) ? (hover.tap ?? null) : null);
   }
 
   function key(event) {

@@ -23,7 +23,15 @@ export function sizeFormulas(model) {
     transposed: "(n − 1) s − before − behind + d (k − 1) + output padding + 1",
     unpool: model.kind === "max" ? "the size that was pooled" : "n · factor",
   }[model.op];
-  return h("div", {}, ...rows, h("p", { class: "muted small", text: rule }));
+  const note = (text) => text && h("p", { class: "muted small", text });
+  return h("div", {}, ...rows, note(rule), note(undone(model)));
+}
+
+/** Which convolution a transposed one undoes in size. */
+function undone({ op, wrong, spec, outSize, dims }) {
+  if (op !== "transposed" || wrong) return "";
+  const own = (size) => size.slice(3 - dims).join(" × ");
+  return `The convolution that it transposes takes ${own(outSize)} to ${own(spec.size)}.`;
 }
 
 function shown([kind, ...p]) {

@@ -51,6 +51,7 @@ export function inspector(lab, light) {
           "tr",
           {
             "data-row": i,
+            "data-index": row.index,
             class: [row.outside && "outside", row.best && "best"].filter(Boolean).join(" "),
           },
           ...row.cells.map((c, j) => (j === 0 ? h("td", { text: c }) : number(c))),
@@ -170,6 +171,13 @@ export function inspector(lab, light) {
       detail.textContent = "";
       toggles();
       fill(more, lab.state.tab ? outputTable(model, print) : null);
+    },
+    /** The rows of a weight that is pointed at. @param {number|null} index */
+    light(index) {
+      for (const row of table.querySelectorAll("tr.lit")) row.classList.remove("lit");
+      if (index === null) return;
+      for (const row of table.querySelectorAll(`tr[data-index="${index}"]`))
+        row.classList.add("lit");
     },
     empty(text) {
       [model, sum] = [null, null];

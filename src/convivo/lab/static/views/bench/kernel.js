@@ -2,7 +2,7 @@
 
 import { askArray, get } from "../../core/api.js";
 import { colourOf, inkOn, signedScale } from "../../core/colour.js";
-import { fill, h, select, whole } from "../../core/dom.js";
+import { fill, h, whole } from "../../core/dom.js";
 import { exact, parsed, short, trimmed } from "../../core/numbers.js";
 import { theme } from "../../core/theme.js";
 import { exactSum, lift } from "../../ops/axes.js";

@@ -2,6 +2,7 @@
 
 const FRAME = 28; // px of a panel around its grid
 const GAP = 14;
+const TITLE = 150; // px, as in app.css
 const SHEET_GAP = 10; // px between the slices of a volume
 const STACKED = 24; // px of a cell at most where panels stand below each other
 const SMALL = 160; // px of a panel that is looked at in passing
@@ -31,7 +32,8 @@ export function layout(panels, model, room) {
   const rows = Math.max(...wide.map((s) => s.rows));
   const seen = (cell) => cell >= LEAST || cell * rows >= SEEN;
   const kernel = room.kernel ? kernelWidth(model.kernel.shape) + GAP : 0;
-  const among = oneRow(wide, room.width - kernel);
+  const beside = whole(Math.min(MOST, oneRow(wide, room.width - kernel)));
+  const among = rowWidth(wide, beside) + kernel <= room.width + GAP ? beside : 0;
   const behind = oneRow(wide, room.width);
   const fits = seen(among) ? among : seen(behind) ? behind : Math.min(widest(wide, room), STACKED);
   const high = Math.max(260, room.height - 300) / rows;
@@ -52,6 +54,10 @@ function oneRow(shapes, width) {
   const taken = shapes.reduce((all, s) => all + FRAME + GAP + s.between, 0);
   return (width - taken) / shapes.reduce((all, s) => all + s.cols, 0);
 }
+
+/** What they take, since a panel has a least width for its title. */
+const rowWidth = (shapes, cell) =>
+  shapes.reduce((all, s) => all + GAP + Math.max(TITLE, FRAME + s.between + s.cols * cell), 0);
 
 /** Px of a cell if each has a row of its own. */
 const widest = (shapes, room) =>
