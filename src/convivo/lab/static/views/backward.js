@@ -138,6 +138,9 @@ function mount(lab) {
   function tell(found) {
     root.dataset.settled = String(Boolean(found));
     root.dataset.good = String(Boolean(found?.good));
+    const page = document.documentElement.dataset;
+    if (found) page.checked = found.good ? "good" : "bad";
+    else delete page.checked;
     if (!found) return lab.note("engine check …");
     if (found.error) return lab.note(`${found.error.message}. ${found.error.hint ?? ""}`, "bad");
     const verdict = found.good ? "✓" : "✗ beyond rounding";
