@@ -43,6 +43,15 @@ TIMED = """async ({moves, gesture}) => {
       slider.value = Math.floor(Number(slider.max) * (i * 37 % 61) / 61);
       slider.dispatchEvent(new Event('input'));
     },
+    box(i) {
+      const boxes = document.querySelectorAll('.network .box');
+      boxes[i * 7 % boxes.length].dispatchEvent(new PointerEvent('pointermove', {bubbles: true}));
+    },
+    size(i) {
+      const slider = document.querySelector('.field.size input');
+      slider.value = Math.floor(Number(slider.max) * (i * 37 % 61) / 61);
+      slider.dispatchEvent(new Event('input'));
+    },
     weight(i) {
       const weight = document.querySelectorAll('input.weight')[i % 9];
       weight.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowUp', bubbles: true}));
@@ -129,6 +138,10 @@ def measured() -> list[str]:
             ("scrub, 10 x 10", small, "scrub", "8 ms"),
             ("weight of 3 x 3, 256 x 256", large, "weight", "50 ms"),
             ("weight of 5 x 5, 256 x 256", f"{large}&{kernel5}", "weight", "50 ms"),
+            ("backward: hover", "#view=backward&src=random&size=10,10&s=1", "hover", "8 ms"),
+            ("backward: scrub", "#view=backward&src=random&size=10,10&s=1", "scrub", "8 ms"),
+            ("U-Net: hover a box", "#view=arch&net=unet_2015", "box", "8 ms"),
+            ("U-Net: size to memory", "#view=arch&net=unet_2015", "size", "50 ms"),
         ]
         for title, link, name, budget in cases:
             found = gesture(page, link, name)

@@ -11,6 +11,7 @@ import pytest
 
 from convivo.architectures import ARCHITECTURES
 from convivo.lab.architecture_costs import Question, planned
+from convivo.lab.architecture_sizes import legal_sizes
 from convivo.verbs.plan import plan
 
 from .pages import Page, assert_alike, opened
@@ -107,7 +108,7 @@ def test_keyboard_alone_walks_through_the_network(page: Page) -> None:
 
 
 def test_a_size_is_looked_up_before_its_plan_comes(page: Page) -> None:
-    show(page, "net=autoencoder", "autoencoder", what="settled")
+    show(page, "net=dcgan", "dcgan", what="settled")
     page.page.route("**/arch/plan", lambda route: route.abort())
     before = exact(page)
     page.page.focus(".field.size input")
@@ -115,25 +116,26 @@ def test_a_size_is_looked_up_before_its_plan_comes(page: Page) -> None:
     page.settle()
     size = page.text(".field.size output").split(" × ")[0]
     page.page.unroute("**/arch/plan")
-    asked = Question(net="autoencoder", channels=1, size=(int(size),) * 2, classes=10)
+    asked = Question(net="dcgan", channels=3, size=(int(size),) * 2, classes=2)
     truth = planned(asked)["memory"]
     assert exact(page)["process, at most"] == truth["process_bound"]
     assert exact(page)["outputs"] > before["outputs"]
 
 
 def test_the_largest_that_fits_does_and_the_next_does_not(page: Page) -> None:
-    show(page, "net=unet&dims=3", "unet", what="settled")
+    show(page, "net=unet_2015&dims=3", "unet_2015", what="settled")
     words = page.text(".fits")
     assert words.startswith("Largest that fits this machine: ")
     size = int(words.partition(": ")[2].partition(" ")[0])
     room = json.loads(page.lab.get("arch")[1])["machine"]["limit"]
 
-    def bound(n: int) -> int:
-        question = Question(net="unet", channels=1, size=(n,) * 3, classes=2)
-        return planned(question)["memory"]["process_bound"]
+    def asked(n: int) -> Question:
+        return Question(net="unet_2015", channels=1, size=(n,) * 3, classes=2)
 
-    assert bound(size) <= room
-    assert size == 384 or bound(size + 8) > room
+    stops = legal_sizes(asked(572))["sizes"]
+    after = stops[stops.index(size) + 1 :][:1]
+    assert planned(asked(size))["memory"]["process_bound"] <= room
+    assert all(planned(asked(n))["memory"]["process_bound"] > room for n in after)
 
 
 def test_csv_and_svg(page: Page) -> None:
@@ -167,7 +169,7 @@ def test_the_lectures_sums_are_convivos_own(page: Page) -> None:
 
 
 def test_reload_of_the_link_draws_the_same_picture(lab: Running, browser: Any) -> None:
-    state = "view=arch&net=lenet5&size=40,40&batch=4&pin=3&st=20"
+    state = "view=arch&net=dcgan&size=32,32&batch=4&pin=3&st=20"
     with opened(browser, lab, state) as page:
         page.wait_for(SETTLED, seconds=60)
         page.settle()

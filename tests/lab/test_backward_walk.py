@@ -69,6 +69,18 @@ def test_the_update_is_taken_by_keyboard_and_the_loss_falls(lab: Running, browse
         assert float(page.page.get_attribute(".loss", "data-loss")) == pytest.approx(foretold)
 
 
+def test_what_comes_from_above_can_be_typed_cell_by_cell(lab: Running, browser: Any) -> None:
+    numbers = "() => [...document.querySelectorAll('[data-grid=g] td')].map(c => c.textContent)"
+    with opened(browser, lab, "view=backward&g=own&own=0,0,0,0,2&hot=4&tab=1") as page:
+        steady(page)
+        cells = [text for text in page.read(numbers) if text]
+        assert cells == ["0", "0", "0", "0", "2", "0", "0", "0", "0"]
+        page.page.fill("[aria-label='G at the chosen output']", "-3.5")
+        page.press("Enter")
+        page.wait_for('[data-grid=g] td:has-text("−3.5")')
+        assert page.text("[data-grid=db] tbody td") == "−3.500"
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -103,11 +115,12 @@ def test_a_link_out_of_bounds_is_clamped_or_ignored(lab: Running, browser: Any) 
 
 
 def test_own_data_of_three_dimensions(lab: Running, browser: Any) -> None:
-    for sample, dims in (("ecg", 1), ("cells", 2), ("volume", 3)):
-        state = f"view=backward&d=sample:{sample}&src=data&n={','.join(['5'] * dims)}&g=random"
-        with opened(browser, lab, state) as page:
-            page.wait_for(f"{READY}[data-good=true]")
-            assert live(page).count(",") >= dims - 1
+    with opened(browser, lab, "view=backward") as page:
+        for seed, (sample, dims) in enumerate((("ecg", 1), ("cells", 2), ("volume", 3)), 1):
+            size = ",".join(["5"] * dims)
+            page.go(f"view=backward&d=sample:{sample}&src=data&n={size}&g=random&seed={seed}")
+            page.wait_for(f'{READY}[data-good=true][data-seed="{seed}"]')
+            assert page.text(".role-input figcaption").count("×") == dims - 1
 
 
 def test_the_endpoint_answers_exactly(lab: Running) -> None:

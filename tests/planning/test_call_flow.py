@@ -33,6 +33,15 @@ class Hidden(nn.Module):
         return nn.functional.linear(x, self.part.weight).relu()
 
 
+def test_whoever_watches_is_told_of_every_result():
+    shapes = {}
+    calls = flow(Branches(), (3, 7, 9), lambda number, made: shapes.update({number: made.shape}))
+    assert [tuple(shapes[i][1:]) for i in range(len(calls))] == [call.shape for call in calls]
+    told = {}
+    (hidden, *_) = flow(Hidden(), (5,), lambda number, made: told.update({number: made.shape}))
+    assert tuple(told[0][1:]) == hidden.shape
+
+
 def test_joins_read_from_all_that_meet_there():
     calls = flow(Branches(), (3, 7, 9))
     seen = [(call.name, call.kind, call.sources) for call in calls]

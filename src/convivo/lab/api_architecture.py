@@ -1,5 +1,6 @@
 """View 3, architecture: a network's graph, its memory, and its memory over the input's size."""
 
+import gc
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from convivo.architectures import ARCHITECTURES
 from convivo.lab import answers, architecture_runs, parameters
 from convivo.lab.answers import Refusal
 from convivo.lab.parameters import Parameters
+from convivo.lab.program_shelf import shelf
 from convivo.planning.limits import limit_source, memory_limit
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ MOST_SAMPLES, MOST_CHANNELS, MOST_CLASSES, MOST_BATCH = 2**17, 4096, 100_000, 65
 AT_ONCE = 6  # sizes of a curve in one call: the process is free again soon
 PROGRAM, MOST_PROGRAM = "program", 2**24
 MOST_OPTIONS, MOST_LIST, MOST_NUMBER = 8, 16, 10**6
+_calls = [0]
 
 
 async def listed(request: Request) -> Response:
@@ -56,7 +59,7 @@ async def program(request: Request) -> Response:
     lab, name = request.app.state.lab, request.query_params.get("name", "own module")
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise parameters.wrong("name", "1 to 200 letters", name)
-    path = await lab.store.receive(request.stream(), ".json")
+    path = await lab.store.receive(request.stream(), lab.store.room(".json"))
     try:
         if path.stat().st_size > MOST_PROGRAM:
             hint = "Export a smaller network"
@@ -65,19 +68,13 @@ async def program(request: Request) -> Response:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return answers.document(lab.store.keep(path, {"kind": PROGRAM, "name": name, **facts}), 201)
+    return answers.document(shelf(request).keep(path, {"name": name, **facts}), 201)
 
 
 async def known_program(request: Request) -> Response:
     """The card of a program."""
-    return answers.document(_card(request, request.path_params["id"]))
-
-
-def _card(request: Request, name: str) -> dict[str, Any]:
-    card = request.app.state.lab.store.card(name)
-    if card.get("kind") != PROGRAM:
-        raise Refusal(404, "gone", "there is no such program", "Open your module again")
-    return card
+    _, card = shelf(request).item(request.path_params["id"])
+    return answers.document(card)
 
 
 async def plan(request: Request) -> Response:
@@ -109,7 +106,7 @@ async def curve(request: Request) -> Response:
 def _question(request: Request, asked: Parameters) -> dict[str, Any]:
     dims = asked.integer("dims", 1, 3)
     own = asked.text("program", 24, "")
-    path = str(request.app.state.lab.store.path(_card(request, own)["id"])) if own else ""
+    path = str(shelf(request).item(own)[0]) if own else ""
     return {
         "program": path,
         "net": asked.choice("net", (PROGRAM,) if own else tuple(ARCHITECTURES)),
@@ -151,7 +148,9 @@ def compute_facts(path: str) -> dict[str, Any]:
 
 def compute_plan(fields: dict[str, Any]) -> dict[str, Any]:
     """In the worker."""
-    return _planned(_asked(fields))
+    found = _planned(_asked(fields))
+    _tidy()
+    return found
 
 
 def compute_sizes(fields: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +163,9 @@ def compute_sizes(fields: dict[str, Any]) -> dict[str, Any]:
 def compute_curve(fields: dict[str, Any], wanted: list[tuple[int, ...]]) -> list[dict[str, Any]]:
     """In the worker."""
     question = _asked(fields)
-    return [_point(question, size) for size in wanted]
+    found = [_point(question, size) for size in wanted]
+    _tidy()
+    return found
 
 
 def _asked(fields: dict[str, Any]) -> "Question":
@@ -173,7 +174,14 @@ def _asked(fields: dict[str, Any]) -> "Question":
     return Question(**fields)
 
 
-@lru_cache(maxsize=32)
+def _tidy(every: int = 8) -> None:
+    """Traces leave cycles behind, in the generation that is looked through too rarely for us."""
+    _calls[0] += 1
+    if _calls[0] % every == 0:
+        gc.collect()
+
+
+@lru_cache(maxsize=8)
 def _planned(question: "Question") -> dict[str, Any]:
     from convivo.lab.architecture_costs import planned
 

@@ -51,7 +51,7 @@ export function problem(layer) {
   }
   const wide = layer.pad.lo.findIndex((p, a) => Math.max(p, layer.pad.hi[a]) >= reachOf(layer, a));
   if (layer.op === "pool" && wide >= 0) {
-    return `padding must be shorter than the window ${reachOf(layer, wide)}: a window would see padding only`;
+    return `padding must be shorter than the window ${reachOf(layer, wide)}: use less of it, or a larger window`;
   }
   return "";
 }

@@ -79,6 +79,9 @@ function mount(lab) {
     page.body.classList.toggle("stale", !found);
     page.body.hidden = !plan;
     page.root.dataset.settled = String(data.settled);
+    if (data.settled)
+      document.documentElement.dataset.checked = "none"; // all comes from there
+    else delete document.documentElement.dataset.checked;
     page.root.dataset.net = entry.name;
     page.root.dataset.planned = String(Boolean(found));
     if (plan) drawPlan(asked, found?.memory ?? data.point(asked, asked.size)?.memory, curve);

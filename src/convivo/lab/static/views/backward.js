@@ -106,7 +106,10 @@ function mount(lab) {
     body.hidden = !model || Boolean(wrong);
     if (wrong) side.empty(wrong);
     else if (model) drawScene(model, focusOf(model));
-    if (wrong) root.dataset.settled = "true";
+    if (wrong) {
+      root.dataset.settled = "true";
+      lab.note("");
+    }
   }
 
   function drawControls(model) {
@@ -135,6 +138,9 @@ function mount(lab) {
   function tell(found) {
     root.dataset.settled = String(Boolean(found));
     root.dataset.good = String(Boolean(found?.good));
+    const page = document.documentElement.dataset;
+    if (found) page.checked = found.good ? "good" : "bad";
+    else delete page.checked;
     if (!found) return lab.note("engine check …");
     if (found.error) return lab.note(`${found.error.message}. ${found.error.hint ?? ""}`, "bad");
     const verdict = found.good ? "✓" : "✗ beyond rounding";

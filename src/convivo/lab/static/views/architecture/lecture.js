@@ -98,20 +98,34 @@ export const CARDS = [
       "padding: kernel − 1 = 2 on each side, 3 + 2 × 2 = 7",
       "ordinary convolution, stride 1: 7 − 3 + 1 = 5, so the output is 5 × 5",
     ],
-    state: null,
+    view: "conv",
+    sample: "lecture",
+    state: {
+      op: "transposed",
+      read: "zeros",
+      n: [2, 2],
+      s: [2],
+      pad: "none",
+      k: { shape: [3, 3], values: [2, 0, 1, 1, 0, 0, 0, 1, 1] },
+      step: 12,
+    },
   },
 ];
 
-/** The cards; `show(state)` puts one into the view. */
+/** The cards; `show(state, view, sample)` puts one into this view, or another. */
 export function lectureCards(show) {
-  const card = ({ title, about, lines, state }) =>
+  const card = ({ title, about, lines, state, view, sample }) =>
     h(
       "article",
       { class: "lecture" },
       h("h2", { text: title }),
       h("p", { class: "muted", text: about }),
       h("ol", { class: "sums" }, ...lines.map((text) => h("li", { text }))),
-      state && h("button", { type: "button", text: "Show it here", onclick: () => show(state) }),
+      h("button", {
+        type: "button",
+        text: view ? "Show it in the first view" : "Show it here",
+        onclick: () => show(state, view, sample),
+      }),
     );
   return h(
     "details",

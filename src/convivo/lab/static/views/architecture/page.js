@@ -30,7 +30,9 @@ export function furnish(lab) {
     panel(network, null, page.legend, page.graph),
     h("div", { class: "charts" }, ...charts),
   );
-  const lecture = lectureCards((state) => lab.set({ ...state, step: 0 }));
+  const lecture = lectureCards((state, view, sample) =>
+    view ? lab.go(view, state, sample) : lab.set({ program: "", step: 0, ...state }),
+  );
   page.root = h("div", { class: "arch" }, page.controls, page.error, page.body, lecture);
   fill(lab.stage, page.root);
   return page;

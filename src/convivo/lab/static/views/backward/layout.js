@@ -3,7 +3,7 @@
 const FRAME = 28; // px of a panel around its grid
 const GAP = 14;
 const LEAST_PANEL = 198; // as in backward.css
-const [LEAST, GOOD, MOST] = [15, 22, 40];
+const [LEAST, GOOD, MOST] = [15, 26, 40]; // from 26 on four letters can be read
 export const UPPER = ["before", "I", "z", "g"];
 
 const columns = (item) => item.size[0] * item.size[2];

@@ -70,8 +70,9 @@ function samePlace(model, place, source) {
 function entryMarks(model, { of, index }, put) {
   const { links, layer } = model;
   const margin = hasMargin(layer);
-  const opacity = of !== "x" && model.z.length > MANY ? 0.35 : 1; // nearly all cells are meant
-  const dot = (id, at) => put(id, mark(at, "--ink", { width: 1.25, dashed: true, opacity }));
+  const many = of !== "x" && model.z.length > MANY; // nearly all cells: a tint, no outlines
+  const kind = many ? { kind: "fill", opacity: 0.12 } : { width: 1.25, dashed: true };
+  const dot = (id, at) => put(id, mark(at, "--ink", kind));
   if (of === "b") {
     model.z.forEach((_, o) => dot("g", o));
     return;
