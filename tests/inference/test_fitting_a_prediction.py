@@ -143,3 +143,15 @@ def test_freed_memory_goes_back_only_where_memory_is_scarce() -> None:
     many, more = 4 * bytes_of(wish, shape), asked.copy()
     Fitting(predictor=wish, limit=many, training=True, sparing=lambda: asked.append(2)).to(shape)
     assert asked == more  # a training has settled that for itself
+
+
+def test_what_the_process_holds_beyond_what_is_known_is_not_there_for_passes() -> None:
+    wish, shape = mapper(2, batch=8), IMAGES[2]
+    limit = bytes_of(wish, shape)
+    more = limit - bytes_of(replace(wish, batch=4), shape)
+    weights = sum(t.nbytes for t in wish.network.state_dict().values())
+    held = NOTHING + round(1.02 * weights) + more
+    found = Fitting(predictor=wish, limit=limit, held=lambda: held).to(shape)
+    assert found.batch <= 4
+    idle = Fitting(predictor=wish, limit=limit, held=lambda: NOTHING // 2).to(shape)
+    assert idle.batch == 8

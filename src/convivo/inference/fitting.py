@@ -34,6 +34,11 @@ def _spent() -> None:
     """Freed memory stays with the C library."""
 
 
+def _untold() -> int:
+    """The system does not tell what the process holds."""
+    return 0
+
+
 @dataclass(kw_only=True)
 class Fitting:
     """Predictors whose passes fit, image by image.
@@ -47,6 +52,8 @@ class Fitting:
         sparing: called where memory is scarce enough that holes of the heap could break the limit:
             to give back at once what is freed. That takes time, so it is not done where there is
             plenty.
+        held: bytes that the process holds now; what it holds beyond what is known (libraries of
+            readers, what they keep) is not there for passes.
     """
 
     predictor: Predictor
@@ -55,6 +62,7 @@ class Fitting:
     lasting: int = 0
     say: Callable[[str], None] = _unheard
     sparing: Callable[[], object] = _spent
+    held: Callable[[], int] = _untold
     _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
     _said: set[Axes] = field(default_factory=set)
 
@@ -77,6 +85,7 @@ class Fitting:
             return self.predictor
 
     def _fitted(self, limit: int, shape: Sequence[int], beside: int) -> Predictor:
+        beside += self._unknown(beside)
         if not self.training and not self._surely(shape, beside, holes=HOLES):
             self.sparing()
         if self._surely(shape, beside):
@@ -98,6 +107,14 @@ class Fitting:
             return min(cost(n) for cost, one in ways for n in {1, min(2, one.at_once(shape))})
         except Untraceable:
             return 0
+
+    def _unknown(self, beside: int) -> int:
+        """Bytes that the process holds beyond libraries, weights and what is known to lie there."""
+        if self.training:
+            return 0
+        weights = sum(t.nbytes for t in self.predictor.network.state_dict().values())
+        known, _ = approximate(weights, train=False, kernels=0, lasting=beside + TRACER)
+        return max(0, self.held() - known)
 
     def _surely(self, shape: Sequence[int], beside: int, *, holes: int = 1) -> bool:
         """Whether the wish fits by a ceiling that costs no trace, were tensors so much larger."""

@@ -26,6 +26,11 @@ def held(memory: dict[str, int]) -> int:
     return memory.get("RssAnon", 0) + memory.get("RssShmem", 0)
 
 
+def held_now() -> int:
+    """The same of this process; 0 where the system does not tell."""
+    return held(memory_of("self"))
+
+
 def children_of(process: int) -> Iterator[int]:
     """Processes that a process has started, and theirs.
 

@@ -17,6 +17,7 @@ from convivo.inference.fitting import Fit, Fitting
 from convivo.progress import Progress
 from convivo.tasks.task import Task
 from convivo.training.allocator import return_memory
+from convivo.training.process_memory import held_now
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import features_of, load_features
 from convivo.verbs.folder import Folder
@@ -84,6 +85,7 @@ def measure(
         lasting=lasting,
         say=bar.say,
         sparing=return_memory,
+        held=held_now,
     )
     with observed_evaluation(network, predictor.precision) as costs:
         if task.output == "samples":

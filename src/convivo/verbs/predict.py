@@ -12,6 +12,7 @@ from convivo.errors import UsageError
 from convivo.inference.fitting import Fitting
 from convivo.progress import Progress
 from convivo.training.allocator import return_memory
+from convivo.training.process_memory import held_now
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
@@ -75,7 +76,9 @@ def predict(
         _check_targets(found, out)
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
     predictor = build_predictor(plan, network, task, say=bar.say)
-    fitting = Fitting(predictor=predictor, limit=limit, say=bar.say, sparing=return_memory)
+    fitting = Fitting(
+        predictor=predictor, limit=limit, say=bar.say, sparing=return_memory, held=held_now
+    )
     worker = Worker(
         plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
         keep_identifiers=keep_identifiers,
