@@ -62,6 +62,7 @@ def test_early_network_runs_in_bfloat16(form, dims):
 # torch's own, on copying an exported program
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 @pytest.mark.parametrize(("form", "dims"), EXPORTED)
+@pytest.mark.slow
 def test_early_network_gives_the_same_answers_wherever_it_is_exported(
     form, dims, openvino, tmp_path
 ):

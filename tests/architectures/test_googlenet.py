@@ -200,6 +200,7 @@ def test_googlenet_receptive_field_is_known(settings, field, dims):
     assert receptive_field(net, (2, *SIZE[:dims])) == (field,) * dims
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_survive_autocast_and_compilation():
     net, x = small(aux=True), batch(2)
     with torch.autocast("cpu", torch.bfloat16):

@@ -123,16 +123,16 @@ def test_a_size_is_looked_up_before_its_plan_comes(page: Page) -> None:
 
 
 def test_the_largest_that_fits_does_and_the_next_does_not(page: Page) -> None:
-    show(page, "net=unet_2015&dims=3", "unet_2015", what="settled")
+    show(page, "net=unet&dims=3", "unet", what="settled")
     words = page.text(".fits")
     assert words.startswith("Largest that fits this machine: ")
     size = int(words.partition(": ")[2].partition(" ")[0])
     room = json.loads(page.lab.get("arch")[1])["machine"]["limit"]
 
     def asked(n: int) -> Question:
-        return Question(net="unet_2015", channels=1, size=(n,) * 3, classes=2)
+        return Question(net="unet", channels=1, size=(n,) * 3, classes=2)
 
-    stops = legal_sizes(asked(572))["sizes"]
+    stops = legal_sizes(asked(64))["sizes"]
     after = stops[stops.index(size) + 1 :][:1]
     assert planned(asked(size))["memory"]["process_bound"] <= room
     assert all(planned(asked(n))["memory"]["process_bound"] > room for n in after)

@@ -321,6 +321,7 @@ def test_nothing_serious_is_found_by_axe(browser: Any, lab: Running, scheme: str
     tab.close()
 
 
+@pytest.mark.slow
 def test_ten_tabs_at_once(tab: Watched, lab: Running) -> None:
     pages = [tab.tab() for _ in range(10)]
     samples = ["ecg", "eeg", "cells", "slice", "volume", "lecture", "impulse", "corner", "steps"]
