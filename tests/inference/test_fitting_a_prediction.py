@@ -149,9 +149,9 @@ def test_what_the_process_holds_beyond_what_is_known_is_not_there_for_passes() -
     wish, shape = mapper(2, batch=8), IMAGES[2]
     limit = bytes_of(wish, shape)
     more = limit - bytes_of(replace(wish, batch=4), shape)
-    weights = sum(t.nbytes for t in wish.network.state_dict().values())
-    held = NOTHING + round(1.02 * weights) + more
-    found = Fitting(predictor=wish, limit=limit, held=lambda: held).to(shape)
-    assert found.batch <= 4
-    idle = Fitting(predictor=wish, limit=limit, held=lambda: NOTHING // 2).to(shape)
-    assert idle.batch == 8
+    now = [NOTHING]
+    fitting = Fitting(predictor=wish, limit=limit, held=lambda: now[0])
+    now[0] += TRACER
+    assert fitting.to(shape).batch == 8
+    now[0] += more
+    assert fitting.to(shape).batch <= 4

@@ -52,8 +52,8 @@ class Fitting:
         sparing: called where memory is scarce enough that holes of the heap could break the limit:
             to give back at once what is freed. That takes time, so it is not done where there is
             plenty.
-        held: bytes that the process holds now; what it holds beyond what is known (libraries of
-            readers, what they keep) is not there for passes.
+        held: bytes that the process holds now. What it has come to hold since this was made, beyond
+            what is known (libraries of readers, what they keep), is not there for passes.
     """
 
     predictor: Predictor
@@ -63,6 +63,7 @@ class Fitting:
     say: Callable[[str], None] = _unheard
     sparing: Callable[[], object] = _spent
     held: Callable[[], int] = _untold
+    _idle: int = field(init=False, repr=False)
     _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
     _said: set[Axes] = field(default_factory=set)
 
@@ -108,13 +109,12 @@ class Fitting:
         except Untraceable:
             return 0
 
+    def __post_init__(self) -> None:
+        self._idle = self.held()
+
     def _unknown(self, beside: int) -> int:
-        """Bytes that the process holds beyond libraries, weights and what is known to lie there."""
-        if self.training:
-            return 0
-        weights = sum(t.nbytes for t in self.predictor.network.state_dict().values())
-        known, _ = approximate(weights, train=False, kernels=0, lasting=beside + TRACER)
-        return max(0, self.held() - known)
+        """Bytes that the process has come to hold beyond what is known to lie there."""
+        return 0 if self.training else max(0, self.held() - self._idle - beside - TRACER)
 
     def _surely(self, shape: Sequence[int], beside: int, *, holes: int = 1) -> bool:
         """Whether the wish fits by a ceiling that costs no trace, were tensors so much larger."""
