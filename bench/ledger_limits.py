@@ -268,7 +268,7 @@ def granted(gib: int) -> int:
     return int(gib * 1024 * GROUP_SHARE) // 16 * 16
 
 
-def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
+def table(rows: list[dict[str, Any]], cage: Cage, seed: int, count: int) -> str:
     """The committed page."""
     jobs = [row.get(name) for row in rows for name in JOBS]
     done = [row for row in rows if _all_done(row)]
@@ -278,9 +278,9 @@ def table(rows: list[dict[str, Any]], cage: Cage, seed: int) -> str:
     lines = [
         "# Whole commands under a hard limit of memory",
         "",
-        f"{len(rows)} combinations drawn by seed {seed}, {STEPS} training steps each, networks "
-        f"of a quarter of their width; torch "
-        f"{torch.__version__}, {torch.get_num_threads()} threads; limited by {cage.kind}. "
+        f"{len(rows)} of the {count} combinations drawn by seed {seed}, {STEPS} training steps "
+        f"each, networks of a quarter of their width; torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads; limited by {cage.kind}. "
         "Made by `python bench/ledger_limits.py`.",
         "",
         "| | measured | gate |",
@@ -374,7 +374,9 @@ def main() -> None:
         if not args.keep:
             shutil.rmtree(folder)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(table([done[n] for n in sorted(done)], cage, args.seed), encoding="utf-8")
+    args.out.write_text(
+        table([done[n] for n in sorted(done)], cage, args.seed, args.count), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def test_a_limit_that_was_not_kept_is_told() -> None:
     assert script["granted"](2) == 1984
     assert script["share_of"](rows[0]) == pytest.approx(1600 / 1984)
     assert [script["solved"](row) for row in rows] == [True, False, True, False]
-    page = script["table"](rows, script["Cage"](), 4)
+    page = script["table"](rows, script["Cage"](), 4, 4)
     assert "| trained, evaluated and predicted | 2 of 4 |" in page
     assert "| processes ended by the kernel | 1 | none |" in page
     assert "uses 75% of the limit | 2 of 2 |" in page

@@ -134,6 +134,7 @@ def test_the_largest_that_fits_does_and_the_next_does_not(page: Page) -> None:
 
     stops = legal_sizes(asked(64))["sizes"]
     after = stops[stops.index(size) + 1 :][:1]
+    assert after, "sizes that fit no machine are among those traced"
     assert planned(asked(size))["memory"]["process_bound"] <= room
     assert all(planned(asked(n))["memory"]["process_bound"] > room for n in after)
 

@@ -51,6 +51,20 @@ def test_keyboard_alone_walks_through_the_view(lab: Running, browser: Any) -> No
         assert "since this layer turns its kernel" in page.text("#inspector")
 
 
+TWO_KEYS = """() => {
+  for (const key of ['ArrowRight', 'ArrowDown'])
+    document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+}"""
+
+
+def test_keys_that_come_faster_than_frames_all_count(lab: Running, browser: Any) -> None:
+    with opened(browser, lab, "view=backward") as page:
+        steady(page)
+        page.page.evaluate(TWO_KEYS)
+        steady(page)
+        assert live(page) == "output 0, 0, G 1. ∂L/∂w at 1, 1: 19, 9 terms"
+
+
 def test_the_update_is_taken_by_keyboard_and_the_loss_falls(lab: Running, browser: Any) -> None:
     with opened(browser, lab, "view=backward&g=mse&lr=0.001") as page:
         steady(page)

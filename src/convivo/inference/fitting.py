@@ -67,6 +67,9 @@ class Fitting:
     _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
     _said: set[Axes] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._idle = self.held()
+
     def to(self, shape: Sequence[int], beside: int = 0) -> Predictor:
         """The predictor for prepared images of shape (C, *S).
 
@@ -87,9 +90,10 @@ class Fitting:
 
     def _fitted(self, limit: int, shape: Sequence[int], beside: int) -> Predictor:
         beside += self._unknown(beside)
-        if not self.training and not self._surely(shape, beside, holes=HOLES):
+        tensors, lasting = self._ceiling(shape, beside)
+        if not self.training and self._about(HOLES * tensors, lasting) > limit:
             self.sparing()
-        if self._surely(shape, beside):
+        if self._about(tensors, lasting) <= limit:
             return self.predictor
         least: list[int] = []
         for tried in self._ways(shape[1:]):
@@ -109,21 +113,20 @@ class Fitting:
         except Untraceable:
             return 0
 
-    def __post_init__(self) -> None:
-        self._idle = self.held()
-
     def _unknown(self, beside: int) -> int:
         """Bytes that the process has come to hold beyond what is known to lie there."""
         return 0 if self.training else max(0, self.held() - self._idle - beside - TRACER)
 
-    def _surely(self, shape: Sequence[int], beside: int, *, holes: int = 1) -> bool:
-        """Whether the wish fits by a ceiling that costs no trace, were tensors so much larger."""
+    def _ceiling(self, shape: Sequence[int], beside: int) -> tuple[int, int]:
+        """Bytes of the wished pass, at most, and of what lies beside it; costs no trace."""
         one = self.predictor
         step, given = _step(one), (one.at_once(shape), *one.item(shape))
         tensors = ceiling(one.network, lambda twin: step(twin, None, (_blank(given),)))
-        lasting = self.lasting + beside + one.cost(shape) + one.between(shape)
-        _, most = approximate(holes * tensors, train=self.training, lasting=lasting)
-        return most <= int(self.limit or 0)
+        return tensors, self.lasting + beside + one.cost(shape) + one.between(shape)
+
+    def _about(self, tensors: int, lasting: int) -> int:
+        """Bytes of the process with so much in tensors."""
+        return approximate(tensors, train=self.training, lasting=lasting)[1]
 
     def _ways(self, size: Sequence[int]) -> Iterator[Predictor]:
         """The predictor with its own tile, then with ever smaller ones."""

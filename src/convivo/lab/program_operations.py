@@ -29,8 +29,7 @@ def _resized(mode: str) -> Operation:
 
 
 def _unpooled(x: Tensor, indices: Tensor, size: Any, *_: Any) -> Tensor:
-    kernel = [n - t + 1 for n, t in zip(size, x.shape[2:], strict=True)]
-    return MAX_UNPOOL[len(size)](x, indices, kernel, 1, 0, size)
+    return MAX_UNPOOL[len(size)](x, indices, size)
 
 
 DIMENSIONS = (1, 2, 3)

@@ -11,13 +11,11 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from convivo.errors import ConfigError, ShapeError, UsageError
 from convivo.geometry import Axes, per_axis
-from convivo.layers.kernels import check_choice, check_dimensions, check_input
+from convivo.layers.kernels import MAX_UNPOOL, check_choice, check_dimensions, check_input
 from convivo.layers.pooling import Pool
 from convivo.layers.upsampling import repeat_samples
 from convivo.layers.windows import Windows
 
-aten = torch.ops.aten
-VOLUME = 3  # axes
 KINDS = ("max", "nearest", "bed_of_nails")
 
 
@@ -171,19 +169,10 @@ def unpool(
         _check_places(x, indices, size)
     overlapping = windows is None or windows.overlapping
     if not overlapping and not torch.are_deterministic_algorithms_enabled():
-        return _set(x, indices, size)
+        return MAX_UNPOOL[len(size)](x, indices, size)
     flat = x.new_full((*x.shape[:2], prod(size)), -torch.inf)
     flat = flat.scatter_reduce(2, indices.flatten(2), x.flatten(2), "amax")
     return flat.masked_fill(flat == -torch.inf, 0.0).unflatten(2, size)
-
-
-def _set(x: Tensor, indices: Tensor, size: Axes) -> Tensor:
-    """The kernels behind F.max_unpool, whose check of the size imports sympy: 0.7 s, 39 MiB."""
-    if len(size) == VOLUME:
-        return aten.max_unpool3d(x, indices, size, (1, 1, 1), (0, 0, 0))
-    if len(size) > 1:
-        return aten.max_unpool2d(x, indices, size)
-    return aten.max_unpool2d(x.unsqueeze(-1), indices.unsqueeze(-1), (*size, 1)).squeeze(-1)
 
 
 def _check_places(x: Tensor, indices: Tensor, size: Axes) -> None:

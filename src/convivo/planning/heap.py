@@ -6,6 +6,7 @@ are few and deterministic, so they are played through here, one allocation after
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Collection
 
 import torch
 
@@ -96,7 +97,7 @@ class Heap:
             self._join(self._cuts.popleft(), CUT)
 
     def pin(self, count: int) -> None:
-        """Small objects that stay for good take as many ends, of what is freed first."""
+        """Small objects that stay for good take as many ends: of freed blocks, then of new ones."""
         for _ in range(count):
             if self._cuts:
                 self._cuts.popleft()
@@ -139,15 +140,15 @@ class Heap:
         return size
 
 
-def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0) -> int:
+def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0, kernels: Collection[int] = ()) -> int:
     """Most bytes that the tensors of a trace keep resident at once, holes among them.
 
     Args:
         keeps: whether the process keeps what it frees (see `Heap`), as a training does.
         pins: ends of blocks that the small objects of each new kernel take for good.
+        kernels: the moments of new ones (`new_kernels`).
     """
     heap, blocks = Heap(keeps=keeps), {}
-    new = new_kernels(trace) if pins else set()
     born: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     died: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
     for place, holding in enumerate(trace.holdings):
@@ -159,7 +160,7 @@ def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0) -> int:
         hidden = heap.take(moment.hidden, moment.unwritten) if moment.hidden else None
         for place in born[number]:
             blocks[place] = heap.take(trace.holdings[place].bytes)
-        if number in new:
+        if number in kernels:
             heap.pin(pins)
         if hidden is not None:
             heap.give(hidden)

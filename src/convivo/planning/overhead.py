@@ -68,10 +68,13 @@ def process(
     tensors, static = tensors_peak(trace), _left(trace)
     keeps = train if keeps is None else keeps
     regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
-    stuck, most = (heap_peak(trace, keeps=keeps, pins=pins) for pins in (PINS, MOST_PINS))
+    kernels = new_kernels(trace)
+    stuck, most = (
+        heap_peak(trace, keeps=keeps, pins=pins, kernels=kernels) for pins in (PINS, MOST_PINS)
+    )
     heap = regular + round(BAD_LUCK * again + STUCK * max(0, stuck - regular))
     library = memory.library + (memory.training if train else 0)
-    code = memory.kernel * len(new_kernels(trace))
+    code = memory.kernel * len(kernels)
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
     unlucky = peak - heap + max(regular + again, most)

@@ -21,6 +21,16 @@ export const KEYS = [
   ["?", "this list"],
 ];
 
+/** Which way a key moves a cell: slice, row, column. */
+export const MOVES = {
+  ArrowUp: [0, -1, 0],
+  ArrowDown: [0, 1, 0],
+  ArrowLeft: [0, 0, -1],
+  ArrowRight: [0, 0, 1],
+  PageUp: [-1, 0, 0],
+  PageDown: [1, 0, 0],
+};
+
 /** The list as a dialog. */
 export function keyList() {
   const rows = KEYS.map(([key, does]) =>

@@ -4,6 +4,7 @@
 // terms, check and update (backward/inspector.js). This file puts them on the page and listens.
 
 import { fill, h, refill } from "../core/dom.js";
+import { MOVES } from "../core/keys.js";
 import { short } from "../core/numbers.js";
 import { kernelEditor } from "./bench/kernel.js";
 import { zoomed } from "./bench/controls.js";
@@ -15,7 +16,7 @@ import { inspector } from "./backward/inspector.js";
 import { cellSize } from "./backward/layout.js";
 import { build, countOf, numbersOf, ofNow, stepsOf, sumOf } from "./backward/model.js";
 import { stagePanels } from "./backward/panels.js";
-import { MOVES, moved } from "./backward/pointer.js";
+import { moved } from "./backward/pointer.js";
 import { doing, said } from "./backward/saying.js";
 import { scene } from "./backward/scene.js";
 import { dimsOf, fitting, kernelOf, schema } from "./backward/state.js";
@@ -161,7 +162,7 @@ function mount(lab) {
   }
 
   function key(event) {
-    const model = memo.model;
+    const model = current(); // not that of the last frame: keys may come faster
     if (MOVES[event.key] && model && !model.wrong) {
       hover = {};
       lab.set(moved(model, MOVES[event.key], event.shiftKey));

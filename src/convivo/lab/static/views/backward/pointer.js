@@ -4,15 +4,6 @@ import { flat, unflat } from "../../ops/axes.js";
 import { countOf, entrySize, ofNow } from "./model.js";
 import { sheets } from "./state.js";
 
-export const MOVES = {
-  ArrowUp: [0, -1, 0],
-  ArrowDown: [0, 1, 0],
-  ArrowLeft: [0, 0, -1],
-  ArrowRight: [0, 0, 1],
-  PageUp: [-1, 0, 0],
-  PageDown: [1, 0, 0],
-};
-
 /** An output {out}, an entry of a gradient {of, index}, or nothing. @param item of scene.js */
 export function meant(item, at) {
   if (item.id === "z" || item.id === "g") return { out: at };

@@ -34,6 +34,9 @@ function undone({ op, wrong, spec, outSize, dims }) {
   return `The convolution that it transposes takes ${own(outSize)} to ${own(spec.size)}.`;
 }
 
+/** d · (k − 1): how far a kernel reaches. */
+const reach = (d, k) => [mn(d), mo("·"), mo("("), mn(k), mo("−"), mn(1), mo(")")];
+
 function shown([kind, ...p]) {
   if (kind === "same") return [mn(p[0])];
   if (kind === "times") return [mn(p[0]), mo("·"), mn(p[1])];
@@ -52,13 +55,7 @@ function shown([kind, ...p]) {
       mo("−"),
       mn(hi),
       mo("+"),
-      mn(d),
-      mo("·"),
-      mo("("),
-      mn(k),
-      mo("−"),
-      mn(1),
-      mo(")"),
+      ...reach(d, k),
       mo("+"),
       mn(extra),
       mo("+"),
@@ -73,13 +70,7 @@ function shown([kind, ...p]) {
     mo("+"),
     mn(hi),
     mo("−"),
-    mn(d),
-    mo("·"),
-    mo("("),
-    mn(k),
-    mo("−"),
-    mn(1),
-    mo(")"),
+    ...reach(d, k),
     mo("−"),
     mn(1),
   );

@@ -69,22 +69,15 @@ export function minimap(lab, source) {
     const [y, e] = signal
       ? [1, height - 2]
       : [at[last - 1] * geometry.scale[0], n[last - 1] * geometry.scale[0]];
-    pen.strokeStyle = token("--panel");
-    pen.lineWidth = 4;
-    pen.strokeRect(
-      at[last] * geometry.scale[1],
-      y,
-      Math.max(3, n[last] * geometry.scale[1]),
-      Math.max(3, e),
-    );
-    pen.strokeStyle = token("--input");
-    pen.lineWidth = 2;
-    pen.strokeRect(
-      at[last] * geometry.scale[1],
-      y,
-      Math.max(3, n[last] * geometry.scale[1]),
-      Math.max(3, e),
-    );
+    const wide = Math.max(3, n[last] * geometry.scale[1]);
+    for (const [colour, thick] of [
+      ["--panel", 4], // a rim, so that it is seen on every image
+      ["--input", 2],
+    ]) {
+      pen.strokeStyle = token(colour);
+      pen.lineWidth = thick;
+      pen.strokeRect(at[last] * geometry.scale[1], y, wide, Math.max(3, e));
+    }
   }
 
   return { element: canvas, draw };

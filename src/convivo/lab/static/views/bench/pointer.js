@@ -1,17 +1,9 @@
 // What a cell under the pointer, a row of the table or an arrow key means. Pure.
 
+import { MOVES } from "../../core/keys.js";
 import { flat, unflat } from "../../ops/axes.js";
 import * as conv from "../../ops/conv.js";
 import { cellOf, stepsOf } from "./model.js";
-
-const MOVES = {
-  ArrowUp: [0, -1, 0],
-  ArrowDown: [0, 1, 0],
-  ArrowLeft: [0, 0, -1],
-  ArrowRight: [0, 0, 1],
-  PageUp: [-1, 0, 0],
-  PageDown: [1, 0, 0],
-};
 
 /** Of a cell [slice, row, col] of a panel: {out}, {step} of the walked grid, or {input}. */
 export function pointedAt(model, id, at) {

@@ -35,7 +35,12 @@ export function outputOf(model, step) {
 
 /** @returns {Sum} */
 export function sumOf(model, out) {
-  const sums = { conv: ofConv, pool: ofPool, unpool: ofUnpool, transposed: ofTransposed };
+  const sums = {
+    conv: (...asked) => ofProducts(conv, ...asked, "product", "products"),
+    pool: ofPool,
+    unpool: ofUnpool,
+    transposed: (...asked) => ofProducts(transposed, ...asked, "stroke", "strokes meet"),
+  };
   return { ...sums[model.op](model, out), ofOutput: true };
 }
 
@@ -71,24 +76,13 @@ function weighed(model, out, rows, totals) {
   };
 }
 
-function ofConv(model, out) {
+/** @param op conv.js or transposed.js; one, many: what its terms are called. */
+function ofProducts(op, model, out, one, many) {
   const { x, w, spec, bias, dims } = model;
-  const rows = conv.terms(x, w, spec, out);
-  const sum = weighed(model, out, rows, conv.totals(rows, bias));
-  return {
-    ...sum,
-    text: `${placed("output", out, dims)}, ${rows.length} ${rows.length === 1 ? "product" : "products"}`,
-  };
-}
-
-function ofTransposed(model, out) {
-  const { x, w, spec, bias, dims } = model;
-  const rows = transposed.terms(x, w, spec, out);
-  const sum = weighed(model, out, rows, transposed.totals(rows, bias));
-  return {
-    ...sum,
-    text: `${placed("output", out, dims)}, ${rows.length} ${rows.length === 1 ? "stroke" : "strokes meet"}`,
-  };
+  const rows = op.terms(x, w, spec, out);
+  const sum = weighed(model, out, rows, op.totals(rows, bias));
+  const words = rows.length === 1 ? one : many;
+  return { ...sum, text: `${placed("output", out, dims)}, ${rows.length} ${words}` };
 }
 
 function ofPool(model, out) {
