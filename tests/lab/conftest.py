@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from convivo.lab.server import Lab, bound, create_app  # noqa: E402
 from convivo.lab.store import Store  # noqa: E402
 
 from .running import Running  # noqa: E402
+from .watched import Watched  # noqa: E402
 
 MOST_UPLOAD, QUOTA = 2**21, 6 * 2**20
 
@@ -78,3 +80,22 @@ def connection(lab: Running) -> Iterator[HTTPConnection]:
     opened = HTTPConnection("127.0.0.1", lab.port, timeout=30)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def only_tab(browser: Any, lab: Running) -> Iterator[Watched]:
+    opened = Watched(browser, lab, reduced_motion="reduce")
+    opened.show()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tab(only_tab: Watched) -> Iterator[Watched]:
+    """The same tab for all, without a dialog, the focus or the pointer of the test before."""
+    page = only_tab.page
+    page.mouse.move(0, 0)
+    page.evaluate("document.querySelectorAll('dialog').forEach(d => d.close())")
+    page.evaluate("document.activeElement.blur()")
+    yield only_tab
+    assert only_tab.troubles == []

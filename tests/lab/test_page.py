@@ -1,8 +1,6 @@
 """The page as a person meets it: links, keys, what is read out, and that nothing leaves it."""
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,25 +11,6 @@ from .running import Running
 from .watched import READY, Watched
 
 LECTURE = "#d=sample:lecture&n=5&pad=zeros&lo=1&hi=1&s=2&k=3x3:2,0,1,1,0,0,0,1,1"
-
-
-@pytest.fixture(scope="module")
-def only_tab(browser: Any, lab: Running) -> Iterator[Watched]:
-    opened = Watched(browser, lab, reduced_motion="reduce")
-    opened.show()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def tab(only_tab: Watched) -> Iterator[Watched]:
-    """The same tab for all, without a dialog, the focus or the pointer of the test before."""
-    page = only_tab.page
-    page.mouse.move(0, 0)
-    page.evaluate("document.querySelectorAll('dialog').forEach(d => d.close())")
-    page.evaluate("document.activeElement.blur()")
-    yield only_tab
-    assert only_tab.troubles == []
 
 
 def outputs(tab: Watched) -> list[list[str]]:
@@ -184,47 +163,6 @@ def test_a_kernel_is_pasted_from_a_spreadsheet_and_dragged(tab: Watched) -> None
     tab.page.mouse.move(middle[0], middle[1] - 31, steps=4)
     tab.page.mouse.up()
     tab.page.wait_for_url("**k=3x2:1,2,3,4.5,5,6**")
-
-
-def test_links_are_clamped_and_tell_no_names(tab: Watched, tmp_path: Path) -> None:
-    secret = tmp_path / "Jane Doe 1970.csv"
-    secret.write_text("\n".join(str(i) for i in range(40)))
-    tab.show("#view=evil&op=rm&n=99999&s=-4,0&st=1e9&k=9x9:1&pad=<b>&ch=77777&z=1,2,x")
-    assert tab.text("#title") == "Convolve"
-    tab.press("d")
-    tab.page.set_input_files("#file", secret)
-    tab.page.wait_for_selector("#what:has-text('Jane Doe 1970.csv')")
-    tab.page.wait_for_url("**d=id:**")
-    assert "Jane" not in tab.page.url
-    assert "Jane" not in tab.page.title()
-
-
-def test_a_link_to_a_file_that_is_gone_says_so(tab: Watched) -> None:
-    expected = "console: Failed to load resource"
-    tab.show(f"#d=id:{24 * 'a'}")
-    assert "needs your file" in tab.text("#what")
-    tab.troubles[:] = [t for t in tab.troubles if not t.startswith(expected)]
-
-
-def test_a_file_named_with_markup_is_text(tab: Watched, lab: Running) -> None:
-    name = '"><img src=x onerror=alert(1)>.csv'
-    tab.page.on("dialog", lambda dialog: tab.troubles.append(dialog.message))
-    tab.show()
-    file = {"name": name, "mimeType": "text/csv", "buffer": b"1\n2\n3\n2\n1\n"}
-    tab.press("d")
-    tab.page.set_input_files("#file", file)
-    tab.page.wait_for_selector("#what:has-text('onerror')")
-    assert name in tab.text("#what")
-    assert tab.page.locator("img").count() == 0
-
-
-def test_a_refused_file_is_explained(tab: Watched) -> None:
-    tab.show()
-    tab.press("d")
-    file = {"name": "model.pt", "mimeType": "", "buffer": b"\x80\x02}."}
-    tab.page.set_input_files("#file", file)
-    tab.page.wait_for_selector("dialog [role=alert]:has-text('run their sender')")
-    tab.troubles[:] = [t for t in tab.troubles if "422" not in t]
 
 
 def test_holes_are_no_zeros(tab: Watched, lab: Running) -> None:

@@ -58,6 +58,7 @@ export function picker(onpick) {
     } catch (error) {
       note.textContent = error.hint ? `${error.message}. ${error.hint}.` : String(error.message);
       if (!dialog.open) dialog.showModal();
+      note.scrollIntoView({ block: "center" }); // the list may be long
     } finally {
       dialog.removeAttribute("aria-busy");
     }
@@ -77,12 +78,25 @@ export function picker(onpick) {
     const found = await api.get("sources").catch(() => ({ samples: [], files: [] }));
     fill(samples, ...found.samples.map((s) => card(s.title, s.about, s.kind, { sample: s.name })));
     const shown = found.files.map((f) => card(f.name, f.root, "", { entry: f.entry }));
-    fill(
-      files,
-      ...(shown.length
-        ? [h("h3", { text: "Folders of the command line" }), h("div", { class: "cards" }, ...shown)]
-        : []),
-    );
+    const cards = h("div", { class: "cards" }, ...shown);
+    const title = h("h3", { text: "Folders of the command line" });
+    fill(files, ...(shown.length ? [title, finder(shown), cards] : []));
+  }
+
+  /** A field that leaves the cards with what is typed in their names. */
+  function finder(cards) {
+    const named = (one) => one.querySelector("strong").textContent.toLowerCase();
+    const field = h("input", {
+      type: "search",
+      class: "find",
+      placeholder: "part of a name",
+      "aria-label": "find a file by part of its name",
+      oninput: () => {
+        const part = field.value.toLowerCase();
+        for (const one of cards) one.hidden = !named(one).includes(part);
+      },
+    });
+    return field;
   }
 
   document.addEventListener("dragover", (event) => event.preventDefault());
