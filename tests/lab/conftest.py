@@ -51,6 +51,7 @@ def lab(roots: Path) -> Iterator[Running]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the lab did not start"
         time.sleep(0.01)
     running = Running(port, keys, shared)
     running.enter()

@@ -106,8 +106,9 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    )
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE, text=True, check=True, env=environment, timeout=120,
+    )  # fmt: skip
     pid = int(run.stdout.split()[0])
     for _ in range(600):
         if not _alive(pid):

@@ -202,13 +202,14 @@ def run(
     Raises:
         UsageError: a path that is not there, or no port.
     """
+    parent = os.getppid()  # before anything is said: who reads it may end at once
     lab, place = Lab(paths), None
     try:
         place = bound(port)
         number = place.getsockname()[1]
         if number != port != 0:
             say(f"port {port} is taken; using {number}")
-        _serve(lab, place, browser=browser, say=say)
+        _serve(lab, place, parent, browser=browser, say=say)
     finally:  # also where nobody reads what is said, and nothing was served
         lab.close()
         if place is not None:
@@ -216,7 +217,9 @@ def run(
     return {"schema": 1, "port": number}
 
 
-def _serve(lab: Lab, place: socket.socket, *, browser: bool, say: Callable[[str], None]) -> None:
+def _serve(
+    lab: Lab, place: socket.socket, parent: int, *, browser: bool, say: Callable[[str], None]
+) -> None:
     number = place.getsockname()[1]
     keys = Keys(number)
     address = f"http://127.0.0.1:{number}/?token={keys.token()}"
@@ -226,16 +229,15 @@ def _serve(lab: Lab, place: socket.socket, *, browser: bool, say: Callable[[str]
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     )
-    threading.Thread(target=_watch_parent, args=(server,), daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, server), daemon=True).start()
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the usual end
         server.run(sockets=[place])
 
 
-def _watch_parent(server: uvicorn.Server, seconds: float = 2.0) -> None:
+def _watch(parent: int, server: uvicorn.Server, seconds: float = 2.0) -> None:
     """End with the process that started the lab: nobody could end it otherwise."""
-    parent = os.getppid()
     while os.getppid() == parent and not server.should_exit:
         time.sleep(seconds)
     server.should_exit = True

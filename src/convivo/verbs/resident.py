@@ -6,6 +6,7 @@ each line of stdin; so each starts like a fresh command without waiting for torc
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ from convivo.training.allocator import keep_memory
 from convivo.training.process_memory import held, memory_of
 
 STEPS, LOOK_SECONDS = 3, 0.002
+MOST_SECONDS = 300.0  # of one trial; what takes longer has failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,7 @@ def _run(trial: Trial, threads: int) -> None:
 
 def _watched(trial: Trial, threads: int) -> int | None:
     """Run a trial in a child; its peak, looked at from outside all the while."""
+    end = time.monotonic() + MOST_SECONDS
     child = os.fork()
     if child == 0:
         status = 1
@@ -144,6 +147,8 @@ def _watched(trial: Trial, threads: int) -> int | None:
     while not ended[0]:
         peak = max(peak, held(memory_of(child)))
         time.sleep(LOOK_SECONDS)
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
         ended = os.waitpid(child, os.WNOHANG)
     return peak if ended[1] == 0 else None
 
