@@ -1,4 +1,4 @@
-"""What the C library makes of a trace: the pages that stay resident while tensors come and go.
+"""What the C library makes of blocks that come and go: the pages that stay resident.
 
 Freed memory is not given back at once, and holes are refilled with what is smaller. glibc's rules
 are few and deterministic, so they are played through here, one allocation after the other.
@@ -6,11 +6,6 @@ are few and deterministic, so they are played through here, one allocation after
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Collection
-
-import torch
-
-from convivo.planning.events import Holding, Trace
 
 KIB, PAGE = 2**10, 2**12
 FIRST_THRESHOLD = 128 * KIB  # larger blocks get pages of their own
@@ -22,8 +17,6 @@ CUT = 96  # torch's tensors lie at multiples of 64: glibc asks for more and cuts
 # do. How many blocks are freed meanwhile is the middle of what processes do; `taken_again` tells
 # what it costs where an end is never given back.
 CUT_STAYS = 2
-
-MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
 Block = tuple[int | None, int]
 
@@ -37,14 +30,15 @@ class Heap:
 
     Args:
         keeps: as `training.allocator.keep_memory` asks: nothing mapped, nothing given back.
+        threshold: as `training.allocator.return_memory` fixes it; None follows what is freed.
     Source: glibc, malloc/malloc.c (`_int_malloc`, `sysmalloc`, `munmap_chunk`, `systrim`).
     Differs: the small bins, per-thread caches and arenas of other threads are left out.
     """
 
-    def __init__(self, *, keeps: bool) -> None:
-        self.keeps = keeps
+    def __init__(self, *, keeps: bool, threshold: int | None = None) -> None:
+        self.keeps, self._follows = keeps, threshold is None
         self.peak = 0
-        self._threshold, self._trim = FIRST_THRESHOLD, FIRST_THRESHOLD
+        self._threshold = self._trim = threshold or FIRST_THRESHOLD
         self._top = self._end = 0  # of what is in use, of what the system has given
         self._touched = 0  # the highest resident address
         self._mapped = 0
@@ -84,7 +78,7 @@ class Heap:
         start, size = block
         if start is None:
             self._mapped -= size
-            if self._threshold < size <= LAST_THRESHOLD:
+            if self._follows and self._threshold < size <= LAST_THRESHOLD:
                 self._threshold, self._trim = size, 2 * size
             return
         self._open.pop(start, None)
@@ -138,74 +132,6 @@ class Heap:
         del self._by_end[start + size]
         del self._holes[bisect_left(self._holes, (size, start))]
         return size
-
-
-def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0, kernels: Collection[int] = ()) -> int:
-    """Most bytes that the tensors of a trace keep resident at once, holes among them.
-
-    Args:
-        keeps: whether the process keeps what it frees (see `Heap`), as a training does.
-        pins: ends of blocks that the small objects of each new kernel take for good.
-        kernels: the moments of new ones (`new_kernels`).
-    """
-    heap, blocks = Heap(keeps=keeps), {}
-    born: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
-    died: list[list[int]] = [[] for _ in range(len(trace.moments) + 1)]
-    for place, holding in enumerate(trace.holdings):
-        if holding.bytes:
-            born[holding.born].append(place)
-            died[holding.died].append(place)
-    for number, moment in enumerate(trace.moments):
-        # a kernel's own copies come before its result
-        hidden = heap.take(moment.hidden, moment.unwritten) if moment.hidden else None
-        for place in born[number]:
-            blocks[place] = heap.take(trace.holdings[place].bytes)
-        if number in kernels:
-            heap.pin(pins)
-        if hidden is not None:
-            heap.give(hidden)
-        for place in died[number]:
-            heap.give(blocks.pop(place))
-    return heap.peak
-
-
-def new_kernels(trace: Trace) -> set[int]:
-    """The first moments of convolutions and matrix products that differ in shape.
-
-    Each gets machine code and a description of its own, which stay; but for bfloat16 on processors
-    without AVX-512, which torch's own kernels multiply.
-    """
-    own = () if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (2,)
-    weights = {h.layer: h.shape for h in trace.holdings if h.op == "weight"}
-    results: dict[int, Holding] = {}
-    for holding in trace.holdings:
-        results.setdefault(holding.born, holding)
-    found: dict[tuple, int] = {}
-    for number, moment in enumerate(trace.moments):
-        if moment.op.startswith("aten::conv") or moment.op in MATRIX_PRODUCTS:
-            made = results.get(number)
-            if made is None or made.itemsize not in own:
-                shape = None if made is None else made.shape
-                key = moment.op, weights.get(moment.layer), shape, moment.hidden
-                found.setdefault(key, number)
-    return set(found.values())
-
-
-def taken_again(trace: Trace, *, keeps: bool) -> int:
-    """The largest block that is asked for again after one of its size was freed.
-
-    Where a small object that stays has come to lie at the end of its hole, it needs another place.
-    Which objects those are no trace tells: it is a matter of luck, and costs that many bytes.
-
-    Args:
-        keeps: as in `heap_peak`; else blocks of pages of their own leave no holes.
-    """
-    largest = None if keeps else LAST_THRESHOLD
-    freed: dict[int, int] = {}
-    for holding in sorted(trace.holdings, key=lambda h: h.died):
-        freed.setdefault(holding.bytes, holding.died)
-    again = (h.bytes for h in trace.holdings if h.born > freed[h.bytes])
-    return max((count for count in again if largest is None or count <= largest), default=0)
 
 
 def _pages(size: int) -> int:

@@ -9,13 +9,14 @@ Planning knows no data: those who allocate say what it costs (`cost` in `data.st
 from dataclasses import dataclass
 
 from convivo.planning.events import Trace
-from convivo.planning.heap import heap_peak, new_kernels, taken_again
 from convivo.planning.machine import Machine, this_machine
+from convivo.planning.residence import heap_peak, new_kernels, settled_peak, taken_again
 
-# In one process of ten a large block does not find its old place again; in a quarter small objects
-# that each new kernel leaves behind take the ends of some blocks, so that holes do not fit again,
-# which costs much where a step has many blocks of one size, as with large batches. The bound is for
-# those with more of them, and what is left of the error then.
+# In one process of ten a large block does not find its old place again. In a quarter of predictions
+# small objects that each new kernel leaves behind take the ends of some blocks, so that holes do
+# not fit again, which costs much where there are many blocks of one size, as with large batches;
+# trainings keep memory only once all kernels have been called. The bound is for those with more of
+# them, and what is left of the error then.
 BAD_LUCK, STUCK, LEFT = 0.1, 0.25, 0.02
 PINS, MOST_PINS = 2, 4
 
@@ -66,18 +67,13 @@ def process(
     """
     memory = (machine or this_machine()).memory
     tensors, static = tensors_peak(trace), _left(trace)
-    keeps = train if keeps is None else keeps
-    regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
-    kernels = new_kernels(trace)
-    stuck, most = (
-        heap_peak(trace, keeps=keeps, pins=pins, kernels=kernels) for pins in (PINS, MOST_PINS)
-    )
-    heap = regular + round(BAD_LUCK * again + STUCK * max(0, stuck - regular))
+    keeps, kernels = train if keeps is None else keeps, new_kernels(trace)
+    heap, most = (_training_heap if train else _prediction_heap)(trace, keeps, kernels)
     library = memory.library + (memory.training if train else 0)
     code = memory.kernel * len(kernels)
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
-    unlucky = peak - heap + max(regular + again, most)
+    unlucky = peak - heap + most
     return Process(
         tensors=tensors,
         library=library,
@@ -87,6 +83,23 @@ def process(
         peak=peak,
         bound=max(bound(peak, machine), round(unlucky * (1 + LEFT))),
     )
+
+
+def _training_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:
+    """Bytes of the heap, expected and with bad luck."""
+    regular = settled_peak(trace, keeps=keeps)
+    again = taken_again(trace, keeps=True) if keeps else 0
+    return regular + round(BAD_LUCK * again), regular + again
+
+
+def _prediction_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:
+    """The same."""
+    regular, again = heap_peak(trace, keeps=keeps), taken_again(trace, keeps=keeps)
+    stuck, most = (
+        heap_peak(trace, keeps=keeps, pins=pins, kernels=kernels) for pins in (PINS, MOST_PINS)
+    )
+    luck = BAD_LUCK * again + STUCK * max(0, stuck - regular)
+    return regular + round(luck), max(regular + again, most)
 
 
 def approximate(

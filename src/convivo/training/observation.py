@@ -27,8 +27,9 @@ class Observation(Watch):
         state: what is trained.
         steps: of the whole run. foretold: seconds of a step before the run, None where unknown.
         say: where a line for people goes.
-        allocator: what the run asks of it (`training.allocator`). While tensors are watched memory
-            goes back at once, so that what the watching takes leaves no holes in the heap.
+        allocator: what the run asks of it (`training.allocator`). In the first steps memory goes
+            back at once, so that neither the watching of tensors nor what kernels leave behind
+            when they are first called makes holes in the heap.
         earlier: what an interrupted part of the run has measured; its tensors are not measured
             again.
     """
@@ -51,7 +52,7 @@ class Observation(Watch):
         self.drawing: list[float] = []
         self.process = PeakWatch()
         self._began = 0.0
-        self._left = 0 if self.earlier.get("tensors_peak") else OBSERVED
+        self._left = OBSERVED
 
     def __enter__(self) -> Self:
         self.process.__enter__()
@@ -68,10 +69,12 @@ class Observation(Watch):
     @contextmanager
     def around(self, number: int) -> Iterator[None]:
         """What `fit` enters for each step."""
-        observed = self._left > 0
+        first = self._left > 0
+        observed = first and not self.earlier.get("tensors_peak")
         self._left -= 1
-        if observed:
+        if first:
             self._memory_is("return")
+        if observed:
             self.begin()
         self._began = time.monotonic()
         drawn = len(self.drawing)
@@ -81,6 +84,7 @@ class Observation(Watch):
             took = time.monotonic() - self._began
             if observed:
                 self.end()
+            if first:
                 self._memory_is(self.allocator)
         if len(self.drawing) > drawn:  # else it ended before its batch was drawn
             del self.drawing[drawn + 1 :]

@@ -17,7 +17,7 @@ from convivo.files import read_json
 from convivo.planning.limits import memory_limit
 from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
-from convivo.training.allocator import set_allocator
+from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.verbs.affording import afford, bounds_of, counted_again
 from convivo.verbs.budget import Budget
@@ -90,7 +90,7 @@ def fix_parts(
         draft["reasons"] += storing_reason(draft["store"])
         if chosen.train.epochs is not None:  # then nothing that was ever timed enters a plan
             draft["seconds_per_step"] = None
-    set_allocator(draft.get("allocator", "keep"))
+    return_memory()  # until training starts, with what lasts (`training.observation`)
     draft |= start_entry(draft, wish.net.pretrained)
     tell_start(draft, begin(network, draft))
     bars = partial(_bar, quiet=quiet)
@@ -108,7 +108,8 @@ def fix_parts(
         fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
         draft |= fixed_keys(parts, fixed, chosen)
         if draft["precision"] != "fp32":  # what it was counted in until now
-            draft |= counted_again(draft, network, keeping_of(draft, network))
+            tried = chosen.train.precision in (None, "auto")
+            draft |= counted_again(draft, network, keeping_of(draft, network), tried=tried)
         release_memory()  # of the trials: training starts with what lasts
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:
@@ -214,7 +215,7 @@ def parts_again(
     plan = folder.json("plan.json")
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
-    set_allocator(plan.get("allocator", "keep"))
+    return_memory()
     network = own if own is not None else build_network(plan)
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)

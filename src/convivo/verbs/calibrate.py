@@ -15,6 +15,7 @@ from convivo.data.store import Store
 from convivo.errors import PlanError
 from convivo.layers.precision import autocast
 from convivo.planning.shortage import is_shortage
+from convivo.training.allocator import return_memory, set_allocator
 from convivo.training.loop import Schedule
 from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.verbs.parts import Parts, build_state
@@ -105,7 +106,8 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     precision, why = candidate_precision(parts, wish)
     trial = seconds * TRIAL_SHARE
     began = time.monotonic()
-    per_step = {p: _time_steps(parts, schedule, p, trial) for p in {precision, "fp32"}}
+    compared = {precision, "fp32"} if wish == "auto" else {precision}
+    per_step = {p: _time_steps(parts, schedule, p, trial) for p in compared}
     if wish == "auto" and per_step["fp32"] <= per_step[precision]:
         precision, why = "fp32", "fp32: as fast here as bf16"
     step = per_step[precision]
@@ -157,11 +159,13 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
     trial = build_state(parts.plan, network)
     trial.counters = replace(parts.state.counters, precision=precision)
     times, began = [], time.monotonic()
+    return_memory()  # in the first step, as in a training
     while len(times) < 3 or (len(times) < TRIAL_STEPS and time.monotonic() - began < seconds / 2):
         start = time.monotonic()
         images, targets = parts.tensors(len(times))
         parts.update(trial, parts.step, images, targets, schedule)
         times.append(time.monotonic() - start)
+        set_allocator(parts.plan.get("allocator", "keep"))
     network.load_state_dict(kept)
     network.zero_grad(set_to_none=True)
     return median(times[1:])

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from convivo.planning.heap import heap_peak, new_kernels
 from convivo.planning.machine import Memory
+from convivo.planning.residence import heap_peak, new_kernels, settled_peak
 from convivo.verbs.resident import Trial, can_measure, measured
 
 TRAINING_THREADS = 6 * 2**20  # of the backward pass, which the smallest training hardly starts
@@ -65,7 +65,8 @@ def library_bytes(
 def _known(trial: Trial) -> tuple[int, int]:
     """Bytes of the heap, and the number of kernels."""
     traced = trial.trace()
-    return heap_peak(traced, keeps=trial.keeps), len(new_kernels(traced))
+    peak = settled_peak if trial.train else heap_peak
+    return peak(traced, keeps=trial.keeps), len(new_kernels(traced))
 
 
 def _library(memory: Memory, trial: Trial) -> int:

@@ -20,6 +20,7 @@ from convivo.data.batches import Batches
 from convivo.errors import ReadError
 from convivo.files import sha256
 from convivo.progress import Progress
+from convivo.training.allocator import keep_memory, return_memory
 from convivo.training.checkpoint import load_tensors, save_weights
 
 FILE = "features.safetensors"
@@ -64,6 +65,7 @@ def train_features(
     parameters = [*network.parameters(), *(head.parameters() if head is not None else ())]
     optimizer = torch.optim.Adam(parameters, lr=RATE)
     network.train()
+    keep_memory()  # as a training does, for as long as this one lasts
     for step in range(steps):
         batch = batches(step)
         images, labels = torch.from_numpy(batch.images), torch.from_numpy(batch.targets)
@@ -80,6 +82,7 @@ def train_features(
             plan["features"]["steps"] = step + 1
             break
     bar.close()
+    return_memory()
     return network.eval()
 
 

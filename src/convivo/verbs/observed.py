@@ -30,7 +30,7 @@ def observed(folder: Folder, parts: Parts, progress: Progress) -> Iterator[Obser
         steps=int(parts.plan["steps"]),
         foretold=(earlier or {}).get("seconds_foretold"),
         say=progress.say,
-        allocator=parts.plan.get("allocator"),
+        allocator=parts.plan.get("allocator", "keep"),
         earlier=earlier,
     )
     try:

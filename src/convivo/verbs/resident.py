@@ -29,8 +29,9 @@ from convivo.planning.step import (
     training_step,
 )
 from convivo.planning.trace import trace
-from convivo.training.allocator import keep_memory
+from convivo.training.allocator import keep_memory, return_memory
 from convivo.training.process_memory import held, memory_of
+from convivo.training.tensor_watch import OBSERVED
 
 STEPS, LOOK_SECONDS = 3, 0.002
 MOST_SECONDS = 300.0  # of one trial; what takes longer has failed
@@ -40,7 +41,8 @@ MOST_SECONDS = 300.0  # of one trial; what takes longer has failed
 class Trial:
     """A few steps of one network.
 
-    size: of the input, without channels. keeps: see `training.allocator`. Others as in the plan.
+    size: of the input, without channels. keeps: freed memory, in a training after its first steps
+    (see `training.allocator`). Others as in the plan.
     """
 
     net: str
@@ -118,8 +120,6 @@ def _served(trials: Sequence[Trial], threads: int) -> Iterator[int | None]:
 
 
 def _run(trial: Trial, threads: int) -> None:
-    if trial.keeps:
-        keep_memory()
     torch.set_num_threads(threads)
     network = trial.network()
     optimizer = make_optimizer(trial.optimizer)(network) if trial.train else None
@@ -128,6 +128,12 @@ def _run(trial: Trial, threads: int) -> None:
         for shape, dtype in trial.inputs()
     )
     step = trial.step()
+    if trial.train:  # memory is kept once all kernels have been called
+        return_memory()
+        for _ in range(OBSERVED):
+            step(network, optimizer, given)
+        if trial.keeps:
+            keep_memory()
     for _ in range(STEPS):
         step(network, optimizer, given)
 
