@@ -40,7 +40,7 @@ GIB = 2**30
 LIMITS = (2, 3, 4, 6)
 PREDICT_LIMIT = 1
 LOOK_SECONDS = 0.01
-STEPS = 3
+STEPS, VALIDATE = 5, 3  # freed memory is kept from the third step on; two more come afterwards
 WIDTH = "net.width=0.25"  # of all networks, or steps at 6 GiB would take minutes
 TIMES, EVERY = 3, 3  # batches larger than fits: how many times, and how often one is asked for
 USED = 0.75  # of what was given, where the batch was solved for
@@ -212,7 +212,7 @@ def go(one: Combination, folder: Path, cage: Cage) -> dict[str, Any]:
     solution = json.loads(planned.said[planned.said.index("{") :])["solution"]
     row["all_fits"] = all(step["fits"] for step in solution["steps"])
     choice = _choice(solution, one.times)
-    words += _set((WIDTH, f"train.steps={STEPS}", f"train.validate_every={STEPS}", *choice))
+    words += _set((WIDTH, f"train.steps={STEPS}", f"train.validate_every={VALIDATE}", *choice))
     trained = ran(words, cage, limit)
     row |= {"train": asdict(trained), "plan": _planned(run)}
     if trained.status == 0:

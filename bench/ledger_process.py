@@ -1,8 +1,8 @@
 """Memory of whole processes: predicted before the run, against measured.
 
 A committed seed draws networks x dimensions x train or infer x optimizers x precisions x number of
-items, as `convivo` runs them (a training keeps freed memory, a prediction does not). Each takes
-three steps in a fresh process; its private and shared memory is looked at every few milliseconds.
+items, as `convivo` runs them (a training keeps freed memory after its first two steps, a prediction
+does not). Each takes three steps, after those two, in a fresh process; its private and shared memory is looked at every few milliseconds.
 The library's bytes are taken from a network of next to nothing first, as `convivo doctor` does.
 Run: python bench/ledger_process.py --count 60
 """

@@ -124,7 +124,7 @@ def test_the_real_library_does_the_same(keeps: bool) -> None:
             heap.give(blocks.pop(old))
     command = [sys.executable, "-c", REAL, str(keeps), ";".join(words)]
     real = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    # Python's own objects lie between, and a busy system takes pages back that nobody has touched for a while
+    # Python's own objects lie between; a busy system takes pages back that nobody has touched
     assert 0.9 * real <= heap.peak <= 1.25 * real
 
 

@@ -148,28 +148,32 @@ def setting_of(plan: Mapping[str, Any]) -> Setting:
 
 
 def counted_again(
-    plan: Draft, network: nn.Module, keeping: Keeping, *, tried: bool
+    plan: Draft, network: nn.Module, keeping: Keeping, *, tried: str = ""
 ) -> dict[str, Any]:
     """The memory of a plan whose number format was settled only now, and seconds as they were.
 
     Args:
-        tried: whether steps in the format counted until now came before, beside which the process
-            is not smaller.
+        tried: what was done in float32 before, which the process has held as well: "steps",
+            "gradients" of one pass, or nothing.
     """
-    if plan["memory"]["tensors_peak"] is None:
+    before = plan["memory"]
+    if before["tensors_peak"] is None:
         return {}
     found = counted(plan, network, setting_of(plan), keeping)
     again = {name: found[name] for name in ("memory", "peak_at", "timeline")}
+    if tried == "gradients":  # what that freed went back at once
+        alone = replace(setting_of(plan), precision="fp32", allocator="return")
+        before = counted(plan, network, alone, keeping)["memory"]
     if tried:
-        again["memory"] = _at_least(found["memory"], plan["memory"])
+        again["memory"] = _at_least(found["memory"], before)
     return again | {"measured": {"seconds_foretold": found["seconds_per_step"]}}
 
 
 def _at_least(memory: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors of a training whose process has held another one's before."""
-    peak, bound = (max(memory[k], before[k]) for k in ("process_peak", "process_bound"))
+    """The memory of a training whose process has held `before` before."""
+    peak, bound = (max(memory[key], before[key]) for key in ("process_peak", "process_bound"))
     overhead = peak - memory["tensors_peak"]
-    return {**memory, "process_peak": peak, "process_bound": bound, "overhead": overhead}
+    return {**memory, "overhead": overhead, "process_peak": peak, "process_bound": bound}
 
 
 def cap_of(bounds: Bounds, plan: Mapping[str, Any], network: nn.Module, keeping: Keeping) -> Cap:

@@ -108,8 +108,8 @@ def fix_parts(
         fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
         draft |= fixed_keys(parts, fixed, chosen)
         if draft["precision"] != "fp32":  # what it was counted in until now
-            tried = chosen.train.precision in (None, "auto")
-            draft |= counted_again(draft, network, keeping_of(draft, network), tried=tried)
+            keeping = keeping_of(draft, network)
+            draft |= counted_again(draft, network, keeping, tried=fixed.tried)
         release_memory()  # of the trials: training starts with what lasts
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:

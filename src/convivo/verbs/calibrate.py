@@ -33,7 +33,10 @@ SAVING_SECONDS, DISK_BYTES_PER_SECOND = 0.1, 300e6
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """What the plan takes over: the schedule, the precision, and what was measured on the way."""
+    """What the plan takes over: the schedule, the precision, and what was measured on the way.
+
+    tried: what was done in float32 to choose the precision: "steps", "gradients" or nothing.
+    """
 
     steps: int
     validate_every: int
@@ -42,6 +45,7 @@ class Fixed:
     seconds_per_step: float | None
     seconds_per_validation: float | None
     reasons: tuple[str, ...]
+    tried: str = ""
 
 
 def candidate_precision(parts: Parts, wish: str) -> tuple[str, str]:
@@ -88,6 +92,7 @@ def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
         seconds_per_step=None,
         seconds_per_validation=None,
         reasons=(f"{epochs} epochs of {per_epoch} steps", why),
+        tried="gradients" if wish == "auto" else "",
     )
 
 
@@ -133,6 +138,7 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
         seconds_per_step=step,
         seconds_per_validation=validation,
         reasons=reasons,
+        tried="steps" if wish == "auto" else "",
     )
 
 
