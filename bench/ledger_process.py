@@ -2,7 +2,8 @@
 
 A committed seed draws networks x dimensions x train or infer x optimizers x precisions x number of
 items, as `convivo` runs them (a training keeps freed memory after its first two steps, a prediction
-does not). Each takes three steps, after those two, in a fresh process; its private and shared memory is looked at every few milliseconds.
+does not). Each takes three steps, after those two, in a fresh process; its private and shared
+memory is looked at every few milliseconds.
 The library's bytes are taken from a network of next to nothing first, as `convivo doctor` does.
 Run: python bench/ledger_process.py --count 60
 """
@@ -26,7 +27,7 @@ from convivo.verbs.calibrate_memory import library_bytes
 from convivo.verbs.resident import Trial, measured
 
 SEED = 11
-LOOKED_AT = (11, 12, 13, 14, 15, 16, 21)  # while the model was made
+LOOKED_AT = (11, 12, 13, 14, 15, 16, 17, 21)  # while the model was made
 SIDES = {1: (256, 512, 1024, 2048, 4096), 2: (64, 80, 96, 128, 160), 3: (16, 24, 32, 40, 48)}
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # large ones are what a budget asks for
 MIB = 2**20

@@ -159,6 +159,8 @@ def test_the_largest_block_that_comes_again_is_told() -> None:
     # such a block has pages of its own where memory is given back
     assert taken_again(trace_of(rows, 3), keeps=False) == 4 * MIB
     assert taken_again(trace_of([], 0), keeps=True) == 0
+    assert taken_again(trace_of([], 1, hidden=MIB), keeps=True) == 0
+    assert taken_again(trace_of([], 2, hidden=MIB), keeps=True) == MIB  # a kernel's own
 
 
 @pytest.mark.parametrize("pins", [0, 1])

@@ -37,10 +37,11 @@ def test_tensors_are_the_ledgers() -> None:
 
 @pytest.mark.parametrize(("mode", "library"), [("train", 1200), ("infer", 1000)])
 def test_the_parts_add_up(mode: str, library: int) -> None:
-    found = process(traced(mode), train=mode == "train", lasting=5, machine=HERE)
+    much = 2**30  # beside which luck in the heap is nothing
+    found = process(traced(mode), train=mode == "train", lasting=much, machine=HERE)
     assert found.library == library
-    assert found.data == 5
-    assert found.peak == found.tensors + found.library + found.allocator + found.kernels + 5
+    assert found.data == much
+    assert found.peak == found.tensors + found.library + found.allocator + found.kernels + much
     assert found.overhead == found.peak - found.tensors
     assert found.bound == round(1.25 * found.peak)
 

@@ -88,8 +88,10 @@ def process(
 def _training_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:
     """Bytes of the heap, expected and with bad luck."""
     regular = settled_peak(trace, keeps=keeps)
-    again = taken_again(trace, keeps=True) if keeps else 0
-    return regular + round(BAD_LUCK * again), regular + again
+    if not keeps:
+        return regular, regular
+    again, first = taken_again(trace, keeps=True), heap_peak(trace, keeps=True)
+    return regular + round(BAD_LUCK * again), max(regular, first) + again
 
 
 def _prediction_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:

@@ -106,8 +106,11 @@ def taken_again(trace: Trace, *, keeps: bool) -> int:
         keeps: as in `heap_peak`; else blocks of pages of their own leave no holes.
     """
     largest = None if keeps else LAST_THRESHOLD
-    freed: dict[int, int] = {}
-    for holding in sorted(trace.holdings, key=lambda h: h.died):
-        freed.setdefault(holding.bytes, holding.died)
-    again = (h.bytes for h in trace.holdings if h.born > freed[h.bytes])
+    # what a kernel takes for itself comes before its result, and is freed after it is made
+    asked = [(h.bytes, h.born, h.died) for h in trace.holdings]
+    asked += [(m.hidden, n - 0.5, n - 0.5) for n, m in enumerate(trace.moments) if m.hidden]
+    freed: dict[int, float] = {}
+    for count, _, died in asked:
+        freed[count] = min(died, freed.get(count, died))
+    again = (count for count, born, _ in asked if born > freed[count])
     return max((count for count in again if largest is None or count <= largest), default=0)
