@@ -133,21 +133,27 @@ def test_what_the_first_steps_leave_makes_no_holes_in_later_ones() -> None:
     small = [(4096, 2, 2)] * (CUT_STAYS + 1)  # come and go
     trace = trace_of([*first, *small, (5 * MIB, 3, 3)], 4, steps=2)
     assert heap_peak(trace, keeps=True) > 10 * MIB
-    assert settled_peak(trace, keeps=True) == pytest.approx(6 * MIB, abs=SLACK)
-    assert settled_peak(trace, keeps=False) == pytest.approx(6 * MIB, abs=SLACK)
+    assert settled_peak(trace, keeps=True, stays=CUT_STAYS) == pytest.approx(6 * MIB, abs=SLACK)
+    assert settled_peak(trace, keeps=False, stays=CUT_STAYS) == pytest.approx(6 * MIB, abs=SLACK)
 
 
 def test_holes_of_the_steps_that_keep_memory_count() -> None:
     rows = [(4 * MIB, 2, 2), (MIB, 2, 3), (5 * MIB, 3, 3)]
     trace = trace_of(rows, 4, steps=2)
-    assert settled_peak(trace, keeps=True) == pytest.approx(10 * MIB, abs=SLACK)
-    assert settled_peak(trace, keeps=False) == pytest.approx(6 * MIB, abs=SLACK)
+    assert settled_peak(trace, keeps=True, stays=CUT_STAYS) == pytest.approx(10 * MIB, abs=SLACK)
+    assert settled_peak(trace, keeps=False, stays=CUT_STAYS) == pytest.approx(6 * MIB, abs=SLACK)
+
+
+def test_the_longer_ends_stay_in_use_the_more_holes_do_not_fit_again() -> None:
+    rows = [(4 * MIB, n, n) for n in range(4)]
+    peaks = [settled_peak(trace_of(rows, 4), keeps=True, stays=stays) for stays in (0, 1, 3)]
+    assert peaks == [pytest.approx(n * 4 * MIB, abs=SLACK) for n in (1, 2, 4)]
 
 
 def test_what_outlives_a_step_is_let_go_before_the_next_one() -> None:
     small = [(4096, 2, 2)] * (CUT_STAYS + 1)  # come and go
     trace = trace_of([(4 * MIB, 1, 2), *small, (4 * MIB, 3, 4)], 4, steps=2)  # gradients
-    assert settled_peak(trace, keeps=True) == pytest.approx(4 * MIB, abs=SLACK)
+    assert settled_peak(trace, keeps=True, stays=CUT_STAYS) == pytest.approx(4 * MIB, abs=SLACK)
     assert settled_peak(trace_of([], 0), keeps=True) == 0
 
 

@@ -14,7 +14,7 @@ TOP_PAD = 128 * KIB  # asked for beyond the need, and kept when the rest is give
 HEADER, UNIT, SMALLEST = 8, 16, 32
 CUT = 96  # torch's tensors lie at multiples of 64: glibc asks for more and cuts both ends off
 # The ends serve for small objects, and a hole of the same size again is too small as long as they
-# do. How many blocks are freed meanwhile is the middle of what processes do; `taken_again` tells
+# do. How many blocks are freed meanwhile is the middle of what predictions do; `taken_again` tells
 # what it costs where an end is never given back.
 CUT_STAYS = 2
 
@@ -31,12 +31,15 @@ class Heap:
     Args:
         keeps: as `training.allocator.keep_memory` asks: nothing mapped, nothing given back.
         threshold: as `training.allocator.return_memory` fixes it; None follows what is freed.
+        stays: blocks that are freed before the end of one serves again.
     Source: glibc, malloc/malloc.c (`_int_malloc`, `sysmalloc`, `munmap_chunk`, `systrim`).
     Differs: the small bins, per-thread caches and arenas of other threads are left out.
     """
 
-    def __init__(self, *, keeps: bool, threshold: int | None = None) -> None:
-        self.keeps, self._follows = keeps, threshold is None
+    def __init__(
+        self, *, keeps: bool, threshold: int | None = None, stays: int = CUT_STAYS
+    ) -> None:
+        self.keeps, self.stays, self._follows = keeps, stays, threshold is None
         self.peak = 0
         self._threshold = self._trim = threshold or FIRST_THRESHOLD
         self._top = self._end = 0  # of what is in use, of what the system has given
@@ -87,7 +90,7 @@ class Heap:
             self._pinned.remove(start)
             return
         self._cuts.append(start + size - CUT)
-        if len(self._cuts) > CUT_STAYS:
+        if len(self._cuts) > self.stays:
             self._join(self._cuts.popleft(), CUT)
 
     def pin(self, count: int) -> None:

@@ -12,12 +12,15 @@ from convivo.planning.events import Trace
 from convivo.planning.machine import Machine, this_machine
 from convivo.planning.residence import heap_peak, new_kernels, settled_peak, taken_again
 
-# In one process of ten a large block does not find its old place again. In a quarter of predictions
-# small objects that each new kernel leaves behind take the ends of some blocks, so that holes do
-# not fit again, which costs much where there are many blocks of one size, as with large batches;
-# trainings keep memory only once all kernels have been called. The bound is for those with more of
-# them, and what is left of the error then.
+# Of predictions: in one process of ten a large block does not find its old place again; in a
+# quarter small objects that each new kernel leaves behind take the ends of some blocks, so that
+# holes do not fit again, which costs much where there are many blocks of one size, as with large
+# batches.
+# The bound is for those with more of them, and what is left of the error then. Trainings keep
+# memory only once all kernels have been called; in unlucky ones the ends of blocks stay in use for
+# longer (`Heap.stays`).
 BAD_LUCK, STUCK, LEFT = 0.1, 0.25, 0.02
+UNLUCKY_STAYS = 16
 PINS, MOST_PINS = 2, 4
 
 
@@ -88,10 +91,7 @@ def process(
 def _training_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:
     """Bytes of the heap, expected and with bad luck."""
     regular = settled_peak(trace, keeps=keeps)
-    if not keeps:
-        return regular, regular
-    again, first = taken_again(trace, keeps=True), heap_peak(trace, keeps=True)
-    return regular + round(BAD_LUCK * again), max(regular, first) + again
+    return regular, max(regular, settled_peak(trace, keeps=keeps, stays=UNLUCKY_STAYS))
 
 
 def _prediction_heap(trace: Trace, keeps: bool, kernels: set[int]) -> tuple[int, int]:

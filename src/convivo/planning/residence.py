@@ -7,6 +7,7 @@ import torch
 from convivo.planning.events import Holding, Trace
 from convivo.planning.heap import FIRST_THRESHOLD, LAST_THRESHOLD, Block, Heap
 
+TRAINING_STAYS = 8  # the middle of what trainings do
 KEPT_STEPS = 2  # until the heap of a training is as large as it gets
 MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
 
@@ -24,7 +25,7 @@ def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0, kernels: Collection[i
     return heap.peak
 
 
-def settled_peak(trace: Trace, *, keeps: bool) -> int:
+def settled_peak(trace: Trace, *, keeps: bool, stays: int = TRAINING_STAYS) -> int:
     """The same of a training, whose first steps give back what they free.
 
     So what their kernels leave behind makes no holes; what is kept later are blocks of steps alone,
@@ -32,8 +33,9 @@ def settled_peak(trace: Trace, *, keeps: bool) -> int:
 
     Args:
         keeps: whether it keeps what it frees from then on.
+        stays: as in `Heap`; small objects of the backward pass live long.
     """
-    heap, blocks = Heap(keeps=False, threshold=FIRST_THRESHOLD), {}
+    heap, blocks = Heap(keeps=False, threshold=FIRST_THRESHOLD, stays=stays), {}
     _play(heap, trace, blocks)
     if keeps:
         heap.keeps = True
