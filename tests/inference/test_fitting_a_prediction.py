@@ -12,8 +12,9 @@ from convivo.errors import PlanError
 from convivo.inference.fitting import TRACER, Fitting
 from convivo.inference.predictor import Predictor
 from convivo.planning.ceiling import ceiling
-from convivo.planning.overhead import approximate, tensors_peak
+from convivo.planning.overhead import approximate
 from convivo.planning.rehearsal import rehearse
+from convivo.planning.residence import tensors_peak
 from convivo.tasks.classify import Classify
 from convivo.tasks.segment import Segment
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from convivo.architectures.create import create
 from convivo.errors import PlanError
 from convivo.layers.checkpointing import checkpointed, parts_of
-from convivo.planning.overhead import tensors_peak
+from convivo.planning.residence import tensors_peak
 from convivo.planning.shadow import tensors
 from convivo.planning.step import cross_entropy, training_step
 from convivo.planning.trace import trace

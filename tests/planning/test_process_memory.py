@@ -12,9 +12,9 @@ from convivo.planning.document import plan_document
 from convivo.planning.events import Trace
 from convivo.planning.ledger import ledger
 from convivo.planning.machine import Machine, Memory, cache_file, remember, this_machine
-from convivo.planning.overhead import approximate, process, tensors_peak
+from convivo.planning.overhead import approximate, process
 from convivo.planning.rehearsal import rehearse
-from convivo.planning.residence import new_kernels
+from convivo.planning.residence import new_kernels, tensors_peak
 
 MEMORY = Memory(library=1000, training=200, kernel=10, margin=0.25)
 HERE = Machine(memory=MEMORY)

@@ -30,18 +30,15 @@ class Heap:
 
     Args:
         keeps: as `training.allocator.keep_memory` asks: nothing mapped, nothing given back.
-        threshold: as `training.allocator.return_memory` fixes it; None follows what is freed.
         stays: blocks that are freed before the end of one serves again.
     Source: glibc, malloc/malloc.c (`_int_malloc`, `sysmalloc`, `munmap_chunk`, `systrim`).
     Differs: the small bins, per-thread caches and arenas of other threads are left out.
     """
 
-    def __init__(
-        self, *, keeps: bool, threshold: int | None = None, stays: int = CUT_STAYS
-    ) -> None:
-        self.keeps, self.stays, self._follows = keeps, stays, threshold is None
+    def __init__(self, *, keeps: bool, stays: int = CUT_STAYS) -> None:
+        self.keeps, self.stays = keeps, stays
         self.peak = 0
-        self._threshold = self._trim = threshold or FIRST_THRESHOLD
+        self._threshold = self._trim = FIRST_THRESHOLD
         self._top = self._end = 0  # of what is in use, of what the system has given
         self._touched = 0  # the highest resident address
         self._mapped = 0
@@ -81,7 +78,7 @@ class Heap:
         start, size = block
         if start is None:
             self._mapped -= size
-            if self._follows and self._threshold < size <= LAST_THRESHOLD:
+            if self._threshold < size <= LAST_THRESHOLD:
                 self._threshold, self._trim = size, 2 * size
             return
         self._open.pop(start, None)

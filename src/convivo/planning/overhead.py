@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from convivo.planning.events import Trace
 from convivo.planning.machine import Machine, this_machine
-from convivo.planning.residence import heap_peak, new_kernels, settled_peak, taken_again
+from convivo.planning.residence import (
+    heap_peak,
+    new_kernels,
+    settled_peak,
+    taken_again,
+    tensors_peak,
+)
 
 # Of predictions: in one process of ten a large block does not find its old place again; in a
 # quarter small objects that each new kernel leaves behind take the ends of some blocks, so that
@@ -20,7 +26,7 @@ from convivo.planning.residence import heap_peak, new_kernels, settled_peak, tak
 # memory only once all kernels have been called; in unlucky ones the ends of blocks stay in use for
 # longer (`Heap.stays`).
 BAD_LUCK, STUCK, LEFT = 0.1, 0.25, 0.02
-UNLUCKY_STAYS = 16
+UNLUCKY_STAYS = 48
 PINS, MOST_PINS = 2, 4
 
 
@@ -129,19 +135,6 @@ def bound(peak: int, machine: Machine | None = None) -> int:
     this machine's calibration runs, whichever is larger.
     """
     return round(peak * (1 + (machine or this_machine()).memory.margin))
-
-
-def tensors_peak(trace: Trace) -> int:
-    """Most bytes of tensors at once."""
-    change = [0] * (len(trace.moments) + 2)
-    for holding in trace.holdings:
-        change[holding.born] += holding.bytes
-        change[holding.died + 1] -= holding.bytes
-    living = most = 0
-    for moment, step in zip(trace.moments, change, strict=False):
-        living += step
-        most = max(most, living + moment.hidden)
-    return most
 
 
 def _left(trace: Trace) -> int:

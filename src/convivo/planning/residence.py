@@ -5,7 +5,7 @@ from collections.abc import Collection
 import torch
 
 from convivo.planning.events import Holding, Trace
-from convivo.planning.heap import FIRST_THRESHOLD, LAST_THRESHOLD, Block, Heap
+from convivo.planning.heap import LAST_THRESHOLD, Block, Heap
 
 TRAINING_STAYS = 8  # the middle of what trainings do
 KEPT_STEPS = 2  # until the heap of a training is as large as it gets
@@ -28,23 +28,40 @@ def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0, kernels: Collection[i
 def settled_peak(trace: Trace, *, keeps: bool, stays: int = TRAINING_STAYS) -> int:
     """The same of a training, whose first steps give back what they free.
 
-    So what their kernels leave behind makes no holes; what is kept later are blocks of steps alone,
-    each like the last one traced.
+    In these, blocks have pages of their own, those of what lasts to the end too. So what their
+    kernels leave behind makes no holes; what is kept later are blocks of steps alone, each like the
+    last one traced.
 
     Args:
         keeps: whether it keeps what it frees from then on.
         stays: as in `Heap`; small objects of the backward pass live long.
     """
-    heap, blocks = Heap(keeps=False, threshold=FIRST_THRESHOLD, stays=stays), {}
-    _play(heap, trace, blocks)
-    if keeps:
-        heap.keeps = True
-        first = next((n for n, m in enumerate(trace.moments) if m.step == trace.steps), 0)
-        for _ in range(KEPT_STEPS):
-            for place in [p for p in blocks if trace.holdings[p].born >= first]:
-                heap.give(blocks.pop(place))  # gradients, until the next step nobody needs them
-            _play(heap, trace, blocks, first=first)
-    return heap.peak
+    apart = tensors_peak(trace)
+    if not keeps:
+        return apart
+    first = next((n for n, m in enumerate(trace.moments) if m.step == trace.steps), 0)
+    heap, blocks = Heap(keeps=True, stays=stays), {}
+    for _ in range(KEPT_STEPS):
+        for block in blocks.values():  # gradients: until the next step nobody needs them
+            heap.give(block)
+        blocks.clear()
+        _play(heap, trace, blocks, first=first)
+    end = len(trace.moments)
+    lasting = sum(h.bytes for h in trace.holdings if h.born < first and h.died >= end)
+    return max(apart, lasting + heap.peak)
+
+
+def tensors_peak(trace: Trace) -> int:
+    """Most bytes of tensors at once."""
+    change = [0] * (len(trace.moments) + 2)
+    for holding in trace.holdings:
+        change[holding.born] += holding.bytes
+        change[holding.died + 1] -= holding.bytes
+    living = most = 0
+    for moment, step in zip(trace.moments, change, strict=False):
+        living += step
+        most = max(most, living + moment.hidden)
+    return most
 
 
 def _play(

@@ -9,9 +9,10 @@ from convivo.errors import PlanError, ShapeError
 from convivo.geometry import Axes
 from convivo.planning.accelerator import on_accelerator
 from convivo.planning.budget import Setting
-from convivo.planning.overhead import process, tensors_peak
+from convivo.planning.overhead import process
 from convivo.planning.ranks import per_rank
 from convivo.planning.rehearsal import rehearse
+from convivo.planning.residence import tensors_peak
 from convivo.planning.shadow import run, shadow, tensors
 from convivo.planning.step import Loss
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from convivo.data import ahead, augment, batches, store
+from convivo.data import ahead, augment, batches, readers, store
 from convivo.data.inspection import Inspection
 from convivo.geometry import Axes
 from convivo.inference.predictor import Predictor
 from convivo.planning.budget import Setting
-from convivo.planning.overhead import tensors_peak
 from convivo.planning.rehearsal import rehearse
+from convivo.planning.residence import tensors_peak
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
@@ -45,6 +45,7 @@ class Keeping:
         self.parts = [
             [store.shape_of(cases[i], preparation) for i in part] for part in (train, val)
         ]
+        self.libraries = readers.cost(file for case in cases.values() for file in case.image)
         headers = [case.header for case in cases.values() if case.header is not None]
         self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
         self.maps = draft["task"] == "segment"
@@ -56,7 +57,11 @@ class Keeping:
 
     @cached_property
     def lasting(self) -> int:
-        """The prepared cases, or what reading them piece by piece takes, and batches that wait."""
+        """The readers' libraries; the prepared cases, or what reading them piece by piece takes."""
+        return self.libraries + self._cases()
+
+    def _cases(self) -> int:
+        """Of the prepared cases; of those read piece by piece, with the batches that wait."""
         if not self.streamed:
             classes = len(self.draft["task_fields"]["classes"])
             told = {"maps": self.maps, "half": self.half, "classes": classes}
