@@ -1,5 +1,7 @@
 """A step that is refused its memory is taken again in a milder way; a run is never just killed."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from convivo.errors import PlanError
 from convivo.progress import Progress
 from convivo.training import easing
+from convivo.training.allocator import keep_memory, keeps_memory
 from convivo.training.easing import Cap, ease, normalizes_over_the_batch
 from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit, train_step
@@ -174,3 +177,26 @@ def test_only_a_new_peak_past_the_limit_counts(monkeypatch):
     assert not Cap(limit=70).passed(before=99)
     assert not Cap(limit=69).passed(before=100)
     assert not Cap().passed(before=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc keeps memory where it is asked to")
+def test_memory_that_was_kept_is_given_back_first(make_training, capsys):
+    training, calm = make_training("kept"), make_training("calm")
+    step, failed = training.step, []
+
+    def tight(network, images, targets):
+        if keeps_memory():
+            failed.append(len(images))
+            raise REFUSALS[0]
+        return step(network, images, targets)
+
+    training.step = tight
+    assert keep_memory()
+    assert training.start() == "schedule"
+    assert failed == [5]
+    counters = training.state.counters
+    assert (counters.passes, counters.checkpointing) == (1, False)
+    assert counters.eased == ["from step 0 on memory given back as soon as it is free"]
+    assert "out of memory; going on with memory given back" in capsys.readouterr().err
+    calm.start()
+    assert calm.tensors() == training.tensors()  # not a bit of the result is another

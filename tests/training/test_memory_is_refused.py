@@ -56,6 +56,23 @@ with refused_past(2**50):
 """)
 
 
+def test_addresses_without_pages_are_no_memory() -> None:
+    """A heap that was kept and given back leaves its addresses, which the system counts as data."""
+    run("""
+from convivo.training.allocator import keep_memory
+from convivo.training.easing import release_memory
+assert keep_memory()
+blocks = [torch.ones(MIB, dtype=torch.uint8) for _ in range(250)]
+top = blocks.pop()  # holds the heap's end where it is
+with refused_past(here + 300 * MIB):
+    blocks.clear()
+    assert refused(lambda: torch.ones(270 * MIB, dtype=torch.uint8))
+    release_memory()
+    assert not refused(lambda: torch.ones(270 * MIB, dtype=torch.uint8))
+    assert refused(lambda: torch.ones(400 * MIB, dtype=torch.uint8))
+""")
+
+
 def test_a_training_that_needs_more_than_was_foretold_goes_on_in_passes(tmp_path: Path) -> None:
     """Its step is refused memory, and is taken again in a milder way, told in a line."""
     run(f"""

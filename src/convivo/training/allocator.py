@@ -12,6 +12,7 @@ from collections.abc import Callable
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 MOST_MAPPED = 65_536  # blocks that may have pages of their own: glibc's default
 SMALL = 128 * 2**10  # larger blocks have pages of their own, and go back when freed
+_asked = {"keep": False}  # what was asked of the C library last
 
 
 def set_allocator(name: str) -> bool:
@@ -24,7 +25,8 @@ def keep_memory() -> bool:
     mallopt = _mallopt()
     if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    _asked["keep"] = bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    return _asked["keep"]
 
 
 def return_memory() -> bool:
@@ -32,8 +34,14 @@ def return_memory() -> bool:
     mallopt = _mallopt()
     if mallopt is None:
         return False
+    _asked["keep"] = False
     wishes = (M_MMAP_MAX, MOST_MAPPED), (M_MMAP_THRESHOLD, SMALL), (M_TRIM_THRESHOLD, SMALL)
     return all(bool(mallopt(key, value)) for key, value in wishes)
+
+
+def keeps_memory() -> bool:
+    """Whether it was asked to keep memory, and not to return it since."""
+    return _asked["keep"]
 
 
 def _mallopt() -> Callable[[int, int], int] | None:

@@ -9,6 +9,7 @@ import gc
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from torch import nn
 
 from convivo.errors import PlanError
 from convivo.layers.checkpointing import parts_of
+from convivo.training.allocator import keeps_memory, return_memory
+from convivo.training.refusal import renew
 from convivo.training.state import State
 
 MIB = 2**20
+GIVEN_BACK = "memory given back as soon as it is free"
 STATUS = Path("/proc/self/status")
 FIELDS = re.compile(r"^(VmHWM|RssFile):\s+(\d+) kB", re.MULTILINE)
 
@@ -68,6 +72,9 @@ def ease(state: State, batch: tuple[int, bool]) -> str:
     counters, network = state.counters, state.network
     items, maps = batch
     fewest = 2 if not maps and normalizes_over_the_batch(network) else 1
+    if keeps_memory() and return_memory():
+        counters.eased.append(f"from step {counters.step} on {GIVEN_BACK}")
+        return GIVEN_BACK
     passes = min(2 * min(counters.passes, items), items // fewest)
     if passes > counters.passes:
         counters.passes = passes
@@ -94,10 +101,9 @@ def release_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if sys.platform.startswith("linux"):
-        try:
+        with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):  # another C library
-            return
+    renew()
 
 
 def nothing_left(state: State, cap: Cap) -> PlanError:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from convivo.planning.timing import REFINED_BY, WARM_UP, refine
 from convivo.progress import duration
-from convivo.training.allocator import set_allocator
+from convivo.training.allocator import keeps_memory, set_allocator
 from convivo.training.process_memory import PeakWatch
 from convivo.training.state import State
 from convivo.training.tensor_watch import OBSERVED, Watch
 
 WORTH_SAYING = 60.0  # seconds that a run still takes
 Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Validate = Callable[[nn.Module], dict[str, Any]]
 
 
 class Observation(Watch):
@@ -95,6 +96,23 @@ class Observation(Watch):
         """What happens to freed memory, where the run has settled that at all."""
         if self.allocator is not None and way is not None:
             set_allocator(way)
+
+    def validating(self, validate: Validate) -> Validate:
+        """`validate`, of which the first call gives back what it frees, as the first steps do."""
+        calls: list[None] = []
+
+        def first_apart(network: nn.Module) -> dict[str, Any]:
+            first, kept = not calls, keeps_memory()
+            calls.append(None)
+            if first:
+                self._memory_is("return")
+            try:
+                return validate(network)
+            finally:
+                if first and kept:
+                    self._memory_is(self.allocator)
+
+        return first_apart
 
     def step(self, step: Step) -> Step:
         """The task's step, which tells when the batch is drawn and when its loss is known."""

@@ -30,17 +30,32 @@ def refused_past(limit: int | None) -> Iterator[None]:
     Args:
         limit: bytes of private pages; None for no end.
     """
-    most = None if limit is None else _as_data(limit)
-    if most is None or resource is None:
+    if limit is None or _as_data(limit) is None or resource is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    known = [n for n in (most, soft, hard) if n != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    _limits.append((limit, soft, hard))
+    renew()
     try:
         yield
     finally:
+        _limits.pop()
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+_limits: list[tuple[int, int, int]] = []  # bytes of pages; the soft and hard limit before
+
+
+def renew() -> None:
+    """Count again what is reserved but unused, once pages have gone back to the system.
+
+    The heap's addresses stay when its pages go, and would be counted as if they were used.
+    """
+    most = _as_data(_limits[-1][0]) if _limits else None
+    if most is not None and resource is not None:
+        _, soft, hard = _limits[-1]
+        known = [n for n in (most, soft, hard) if n != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
 
 
 def _as_data(limit: int) -> int | None:

@@ -209,8 +209,8 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     with observed(folder, parts, progress) as seen, refused_past(fatal):
         ended = fit(
             parts.state, parts.tensors, seen.step(parts.step), update=parts.update,
-            schedule=loop_schedule(plan), validate=validate, journal=journal, deadline=deadline,
-            around=seen.around, cap=cap,
+            schedule=loop_schedule(plan), validate=seen.validating(validate), journal=journal,
+            deadline=deadline, around=seen.around, cap=cap,
         )  # fmt: skip
     progress.close()
     return ended
