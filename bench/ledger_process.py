@@ -27,7 +27,7 @@ from convivo.verbs.calibrate_memory import library_bytes
 from convivo.verbs.resident import Trial, measured
 
 SEED = 11
-LOOKED_AT = (11, 12, 13, 14, 15, 16, 17, 21)  # while the model was made
+LOOKED_AT = (11, 12, 13, 14, 15, 16, 17, 18, 21)  # while the model was made
 SIDES = {1: (256, 512, 1024, 2048, 4096), 2: (64, 80, 96, 128, 160), 3: (16, 24, 32, 40, 48)}
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # large ones are what a budget asks for
 MIB = 2**20
