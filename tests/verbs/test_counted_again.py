@@ -18,7 +18,7 @@ def memory(peak: int) -> dict[str, int]:
     }  # fmt: skip
 
 
-def counted(plan: Any, network: Any, seen: Any, keeping: Any) -> dict[str, Any]:
+def counted(plan: Any, network: Any, seen: Any, keeping: Any, limit: Any = None) -> dict[str, Any]:
     """The step as settled, without a trace."""
     held = memory(PEAKS[seen.precision, seen.allocator])
     return {"memory": held, "peak_at": "", "timeline": [], "seconds_per_step": 2.0}
@@ -35,7 +35,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     ("tried", "peak"), [("", 500), ("gradients", 700), ("steps", 900)], ids=str
 )
 def test_what_was_tried_in_float32_counts(plan: dict, tried: str, peak: int) -> None:
-    found = affording.counted_again(plan, nn.Identity(), None, tried=tried)  # type: ignore[arg-type]
+    found = affording.counted_again(plan, nn.Identity(), None, None, tried=tried)  # type: ignore[arg-type]
     assert found["memory"]["process_peak"] == peak
     assert found["memory"]["process_bound"] == peak + 50
     assert found["memory"]["tensors_peak"] == 100  # those of the training itself
@@ -45,10 +45,10 @@ def test_what_was_tried_in_float32_counts(plan: dict, tried: str, peak: int) -> 
 
 def test_a_smaller_trial_changes_nothing(plan: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PEAKS, ("fp32", "return"), 400)
-    found = affording.counted_again(plan, nn.Identity(), None, tried="gradients")  # type: ignore[arg-type]
+    found = affording.counted_again(plan, nn.Identity(), None, None, tried="gradients")  # type: ignore[arg-type]
     assert found["memory"] == memory(500)
 
 
 def test_of_what_cannot_be_traced_nothing_is_told(plan: dict) -> None:
     plan["memory"] = dict.fromkeys(plan["memory"])
-    assert affording.counted_again(plan, nn.Identity(), None, tried="steps") == {}  # type: ignore[arg-type]
+    assert affording.counted_again(plan, nn.Identity(), None, None, tried="steps") == {}  # type: ignore[arg-type]

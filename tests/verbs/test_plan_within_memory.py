@@ -37,8 +37,10 @@ def test_the_batch_is_the_largest(axes: tuple[int, ...], mode: str) -> None:
     assert document["fits"] is True
     assert solution["batch"] == batch > 1
     assert solution["patch"] == list(axes)
-    assert solution["bytes"] == document["memory"]["process_bound"]
-    assert solution["bytes"] <= solution["limit"] == 600 * 2**20
+    bound, limit = document["memory"]["process_bound"], solution["limit"]
+    assert solution["bytes"] <= bound <= limit == 600 * 2**20
+    # what a training may take by bad luck is refused to it past the limit
+    assert mode == "train" or solution["bytes"] == bound
     assert {s["batch"]: s["fits"] for s in solution["steps"]}[batch + 1] is False
 
 

@@ -58,6 +58,7 @@ def plan_document(
     keeps: bool | None = None,
     lasting: int = 0,
     between: int = 0,
+    limit: int | None = None,
     over_time: bool = False,
 ) -> dict:
     """What a network costs, as plain JSON values.
@@ -77,7 +78,8 @@ def plan_document(
         ranks, strategy: how many share the training and how, "ddp" or "fsdp"; then memory and the
             peak are those of one rank, `batch` its share.
         passes, checkpointing: how a training step goes through its batch, see `rehearse`.
-        keeps, lasting, between: what the process does beside the step, see `overhead.process`.
+        keeps, lasting, between, limit: what the process does beside the step, and what is refused
+            to it, see `overhead.process`.
         over_time: add the ledger of a step as `timeline`, see `timeline.timeline`.
     Raises:
         ShapeError: the network does not take that input.
@@ -103,7 +105,12 @@ def plan_document(
         seconds *= REPEATED if checkpointing and passes > 1 else 1.0
         held = ledger(traced)
         whole = process(
-            traced, train=mode == "train", keeps=keeps, lasting=lasting, between=between
+            traced,
+            train=mode == "train",
+            keeps=keeps,
+            lasting=lasting,
+            between=between,
+            limit=limit,
         )
     document: dict[str, object] = {
         "schema": 1,

@@ -61,6 +61,7 @@ def process(
     keeps: bool | None = None,
     lasting: int = 0,
     between: int = 0,
+    limit: int | None = None,
     machine: Machine | None = None,
 ) -> Process:
     """What the process of a traced step takes.
@@ -72,6 +73,8 @@ def process(
         lasting: bytes there throughout: prepared data, buffers of answers.
         between: bytes needed between two steps, when activations are gone: the batch being drawn
             and altered. They count only as far as the step itself needs less.
+        limit: bytes past which a training is refused memory and gives back what is free from then
+            on (`training.refusal`, `training.easing`): then bad luck costs time, not memory.
         machine: default what `convivo doctor` measured, else defaults.
     """
     memory = (machine or this_machine()).memory
@@ -82,7 +85,9 @@ def process(
     code = memory.kernel * len(kernels)
     data = lasting + max(0, static + between - tensors)
     peak = library + heap + code + data
-    unlucky = peak - heap + most
+    at_most, unlucky = bound(peak, machine), round((peak - heap + most) * (1 + LEFT))
+    if train and limit is not None:
+        unlucky = min(unlucky, limit)
     return Process(
         tensors=tensors,
         library=library,
@@ -90,7 +95,7 @@ def process(
         kernels=code,
         data=data,
         peak=peak,
-        bound=max(bound(peak, machine), round(unlucky * (1 + LEFT))),
+        bound=max(at_most, unlucky),
     )
 
 

@@ -109,6 +109,7 @@ class StepCost:
             keeps=setting.allocator == "keep" if train else None,
             lasting=self.lasting,
             between=self.between(setting) if self.between else 0,
+            limit=0,  # past any it gives back what is free
         ).bound
 
     def least_batch(self, setting: Setting) -> int:

@@ -88,7 +88,7 @@ def afford(
     asked = Setting(batch=int(draft["batch"]), patch=size, precision=open_formats[0])
     keeping = keeping_of(draft, network)
     try:
-        found = counted(draft, network, asked, keeping)
+        found = counted(draft, network, asked, keeping, bounds.limits.ram)
     except PlanError as error:
         draft["reasons"].append(f"memory is not planned: {error}")
         found = uncounted(draft, network, asked)
@@ -105,7 +105,7 @@ def afford(
             draft, network = redraft(chosen)
             keeping = keeping_of(draft, network)
         draft["sampling"]["batch"] = predicted_at_once(draft, seen)
-        found = counted(draft, network, seen, keeping)
+        found = counted(draft, network, seen, keeping, bounds.limits.ram)
     answer = {"fits": True, "solution": solution.document()} if bounds.limits else {}
     return Afforded(draft=found | draft | answer, network=network, chosen=chosen)
 
@@ -148,18 +148,19 @@ def setting_of(plan: Mapping[str, Any]) -> Setting:
 
 
 def counted_again(
-    plan: Draft, network: nn.Module, keeping: Keeping, *, tried: str = ""
+    plan: Draft, network: nn.Module, keeping: Keeping, limit: int | None, *, tried: str = ""
 ) -> dict[str, Any]:
     """The memory of a plan whose number format was settled only now, and seconds as they were.
 
     Args:
+        limit: bytes past which the process is refused memory.
         tried: what was done in float32 before, which the process has held as well: "steps",
             "gradients" of one pass, or nothing.
     """
     before = plan["memory"]
     if before["tensors_peak"] is None:
         return {}
-    found = counted(plan, network, setting_of(plan), keeping)
+    found = counted(plan, network, setting_of(plan), keeping, limit)
     again = {name: found[name] for name in ("memory", "peak_at", "timeline")}
     if tried == "gradients":  # what that freed went back at once
         alone = replace(setting_of(plan), precision="fp32", allocator="return")

@@ -109,7 +109,7 @@ def fix_parts(
         draft |= fixed_keys(parts, fixed, chosen)
         if draft["precision"] != "fp32":  # what it was counted in until now
             keeping = keeping_of(draft, network)
-            draft |= counted_again(draft, network, keeping, tried=fixed.tried)
+            draft |= counted_again(draft, network, keeping, bounds.limits.ram, tried=fixed.tried)
         release_memory()  # of the trials: training starts with what lasts
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:

@@ -5,19 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from convivo.errors import PlanError
+from convivo.planning.machine import this_machine
+from convivo.training.process_memory import held_now
 
 PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
 REPORT_SECONDS = 8.0
 
 
 class Budget:
-    """The time and memory there are."""
+    """The time and memory there are.
+
+    foreign: bytes that the process held when it began, beyond what a command of its own holds.
+    """
 
     def __init__(
         self, began: float, seconds: float | None, ram: int | None, vram: int | None = None
     ) -> None:
         self.began, self.seconds, self.ram, self.vram = began, seconds, ram, vram
         self.reserve = REPORT_SECONDS
+        self.foreign = max(0, held_now() - this_machine().memory.library)
 
     def left(self) -> float:
         """Seconds left of the budget; only asked where there is one."""

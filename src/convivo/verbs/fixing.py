@@ -91,11 +91,13 @@ def counted(
     network: nn.Module,
     seen: Setting,
     keeping: Keeping,
+    limit: int | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """What a step in this setting costs, and the process around it, as the contract's document.
 
     Args:
+        limit: bytes past which the process is refused memory.
         more: mode, optimizer, layers, ranks and strategy, where they are not those of the training.
     Raises:
         PlanError: a network that cannot be traced.
@@ -117,6 +119,7 @@ def counted(
         keeps=seen.allocator == "keep" if training else None,
         lasting=keeping.lasting if training else 0,
         between=keeping.between(seen) if training else 0,
+        limit=limit,
         over_time=training,
         **words,
     )

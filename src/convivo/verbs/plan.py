@@ -149,7 +149,8 @@ def plan(
     contents = plan_document(
         name, module, (channels, *seen.patch), seen.batch,
         mode=mode, optimizer=optimizer, layers=layers, precision=seen.precision, loss=ask.loss,
-        checkpointing=seen.checkpointing, keeps=kept_by(seen, mode), **shared,
+        checkpointing=seen.checkpointing, keeps=kept_by(seen, mode), limit=limits.ram,
+        **shared,
     ) | answer  # fmt: skip
     if count is not None:
         check_choice(count, ("lecture",), "--count")
@@ -247,7 +248,7 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
         draft, network, keeping = drawn_up(with_setting(chosen, seen))
     draft["reasons"] += storing_reason(draft["store"])
     more = {name: value for name, value in counting.items() if name != "precision"}
-    return Plan(draft | counted(draft, network, seen, keeping, **more) | answer)
+    return Plan(draft | counted(draft, network, seen, keeping, limits.ram, **more) | answer)
 
 
 def _optimizer(asked: str, chosen: str) -> str:

@@ -205,8 +205,8 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
-    fatal = killing_limit() if parts.device.type == "cpu" else None
-    with observed(folder, parts, progress) as seen, refused_past(fatal):
+    most = _end(budget, cap) if parts.device.type == "cpu" else None
+    with observed(folder, parts, progress) as seen, refused_past(most):
         ended = fit(
             parts.state, parts.tensors, seen.step(parts.step), update=parts.update,
             schedule=loop_schedule(plan), validate=seen.validating(validate), journal=journal,
@@ -214,3 +214,9 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
         )  # fmt: skip
     progress.close()
     return ended
+
+
+def _end(budget: Budget, cap: Cap) -> int | None:
+    """Bytes past which memory is refused: before the system ends the process, or at the limit."""
+    own = None if cap.limit is None else cap.limit + budget.foreign
+    return min((n for n in (killing_limit(), own) if n is not None), default=None)
