@@ -122,7 +122,8 @@ def steps_in_turn(packed: Path, rounds: int, steps: int) -> tuple[float, float, 
 
     def step(name: str, number: int) -> None:
         batch = draws[name](number)
-        loss = task.step(network, torch.from_numpy(batch.images), torch.from_numpy(batch.targets))
+        labels = torch.from_numpy(batch.targets).long()
+        loss = task.step(network, torch.from_numpy(batch.images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -82,8 +82,8 @@ class Keeping:
         if self.draft["augment"]:
             how = augment.Augmentation.from_dict(self.draft["augment"])
             more = {"linear_labels": how.labels == "linear", "blur": how.blur}
-            drawn += augment.cost(items, channels, setting.patch, maps=self.maps, **more)
-        return drawn
+            return drawn + augment.cost(items, channels, setting.patch, maps=self.maps, **more)
+        return drawn + (8 * items * prod(setting.patch) if self.maps else 0)  # labels as int64
 
     def _items(self, setting: Setting) -> int:
         """Of an update."""

@@ -57,8 +57,8 @@ class Parts:
         batch = self.drawn(step)
         images = torch.from_numpy(batch.images).to(self.device)
         targets = torch.from_numpy(batch.targets).to(self.device)
-        if self.augmentation is None:
-            return images, targets
+        if self.augmentation is None:  # losses take label maps as int64
+            return images, targets.long() if targets.ndim > 1 else targets
         rng = np.random.default_rng((int(self.plan["seed"]), AUGMENT, step))
         size, channels = tuple(images.shape[2:]), int(images.shape[1])
         drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)

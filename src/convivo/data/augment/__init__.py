@@ -95,10 +95,10 @@ def apply(
 
     Args:
         images: (N, C, *S) float32, normalised (gains and noise are in deviations).
-        targets: (N, *S) int64 label maps, which move with the images, or None.
+        targets: (N, *S) label maps of whole numbers, which move with the images, or None.
     Returns:
-        New images and targets of the same shapes. An item for which nothing was drawn keeps its
-        exact values.
+        New images and targets (int64) of the same shapes. An item for which nothing was drawn
+        keeps its exact values.
     Raises:
         ShapeError: shapes other than those the parameters were drawn for.
     """
@@ -121,7 +121,7 @@ def apply(
     apply_cutout(images, parameters.cutout)
     if parameters.mixup is not None:
         apply_mixup(images, parameters.mixup)
-    return images, targets
+    return images, None if targets is None else targets.long()  # moved while they were small
 
 
 def cost(
@@ -137,28 +137,33 @@ def cost(
 
     Args:
         batch, channels, shape: N, C and *S of the batch.
-        maps: label maps move with the images.
+        maps: label maps of a byte a place move with the images.
         linear_labels: they are interpolated (`labels="linear"`).
         blur: its largest deviation in samples.
     """
     places = batch * prod(shape)
-    image, labels = 4 * channels * places, (8 * places if maps else 0)
+    image, labels = 4 * channels * places, (places if maps else 0)
     if len(shape) == 1:  # where samples come from; old values, both neighbours, the new; labels
-        moving = max(24 * places + 4 * image, 3 * image + 6 * labels)
+        moving = 24 * places + max(4 * image, 3 * image + 14 * labels)
     else:
-        moving = _moving(len(shape), places, image, labels, linear_labels)
-    return image + labels + max(moving, _softening(batch, channels, shape, blur))
+        moving = _moving(batch, channels, shape, maps, linear_labels)
+    softening = _softening(batch, channels, shape, blur)
+    return image + labels + max(moving, softening, 8 * labels)  # at last labels as int64
 
 
-def _moving(dims: int, places: int, image: int, labels: int, linear_labels: bool) -> int:
+def _moving(batch: int, channels: int, shape: Sequence[int], maps: bool, linear: bool) -> int:
     """Bytes while pictures are resampled: where from, a copy of them, and what `sampling` needs."""
-    where, one = 4 * dims * places, 4 * places
-    # Of volumes: between, the grid, both slices. Of pictures: the grid, the result.
-    sampling = (3 * one, 2) if dims > 2 else (2 * one, 1)
-    grey = image + sampling[0] + sampling[1] * image
-    by_number = labels and 2 * labels + 3 * one  # a copy, the result; numbers, also as int64
-    shares = labels and 2 * labels + 2 * one + sampling[0] + sampling[1] * one + one
-    return where + max(grey, shares if linear_labels else by_number)
+    large = channels * prod(shape) >= LARGE  # then one by one, where they lie
+    places = (1 if large else batch) * prod(shape)
+    where, one, image = 4 * len(shape) * places, 4 * places, 4 * channels * places
+    # Of volumes: between, the grid, slices with the next ones, and found. Of pictures: the grid.
+    fixed, results = (3 * one, 4) if len(shape) > 2 else (2 * one, 1)
+    grey = fixed + results * image + (0 if large else image)
+    by_number = 2 * one + places if large else 3 * one + 2 * places  # numbers, also as integers
+    # Most so far, the class of it, whether it is this one, and its share.
+    shares = one + 2 * places + fixed + results * one + one + (0 if large else places)
+    labels = (shares if linear else by_number) if maps else 0
+    return where + max(grey, labels)
 
 
 def _softening(batch: int, channels: int, shape: Sequence[int], blur: float) -> int:
