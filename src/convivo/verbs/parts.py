@@ -63,7 +63,7 @@ class Parts:
         size, channels = tuple(images.shape[2:]), int(images.shape[1])
         drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
         maps = targets if targets.ndim > 1 else None
-        images, changed = apply(images, maps, drawn)
+        images, changed = apply(images, maps, drawn, in_place=True)  # a batch is drawn once
         if drawn.mixup is not None:  # shares of classes, as cross-entropy takes them
             targets = mixed(targets, drawn.mixup, self.task.outputs)
         return images, targets if changed is None else changed

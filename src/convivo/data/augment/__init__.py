@@ -89,15 +89,20 @@ def draw(
 
 @torch.no_grad()
 def apply(
-    images: torch.Tensor, targets: torch.Tensor | None, parameters: Parameters
+    images: torch.Tensor,
+    targets: torch.Tensor | None,
+    parameters: Parameters,
+    *,
+    in_place: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The batch as drawn; the input stays as it was.
+    """The batch as drawn; the input stays as it was, unless it is given away.
 
     Args:
         images: (N, C, *S) float32, normalised (gains and noise are in deviations).
         targets: (N, *S) label maps of whole numbers, which move with the images, or None.
+        in_place: overwrite both, which saves a copy of each: nobody else looks at them.
     Returns:
-        New images and targets (int64) of the same shapes. An item for which nothing was drawn
+        Images and targets (int64) of the same shapes. An item for which nothing was drawn
         keeps its exact values.
     Raises:
         ShapeError: shapes other than those the parameters were drawn for.
@@ -109,8 +114,9 @@ def apply(
     if targets is not None and targets.shape != (parameters.batch, *parameters.shape):
         rule = f"label maps are {(parameters.batch, *parameters.shape)}"
         raise ShapeError("augment", rule, tuple(targets.shape), "Pass None for class targets")
-    images = images.clone()
-    targets = None if targets is None else targets.clone()
+    if not in_place:
+        images = images.clone()
+        targets = None if targets is None else targets.clone()
     if isinstance(parameters.place, Warp):
         apply_warp(images, targets, parameters.place)
     else:
@@ -132,6 +138,7 @@ def cost(
     maps: bool,
     linear_labels: bool = False,
     blur: float = 1.0,
+    in_place: bool = False,
 ) -> int:
     """Most bytes that `apply` takes at once, its results among them: all items but one altered.
 
@@ -140,6 +147,7 @@ def cost(
         maps: label maps of a byte a place move with the images.
         linear_labels: they are interpolated (`labels="linear"`).
         blur: its largest deviation in samples.
+        in_place: what is overwritten is not counted.
     """
     places = batch * prod(shape)
     image, labels = 4 * channels * places, (places if maps else 0)
@@ -148,7 +156,8 @@ def cost(
     else:
         moving = _moving(batch, channels, shape, maps, linear_labels)
     softening = _softening(batch, channels, shape, blur)
-    return image + labels + max(moving, softening, 8 * labels)  # at last labels as int64
+    copies = 0 if in_place else image + labels
+    return copies + max(moving, softening, 8 * labels)  # at last labels as int64
 
 
 def _moving(batch: int, channels: int, shape: Sequence[int], maps: bool, linear: bool) -> int:
@@ -168,9 +177,13 @@ def _moving(batch: int, channels: int, shape: Sequence[int], maps: bool, linear:
 
 def _softening(batch: int, channels: int, shape: Sequence[int], blur: float) -> int:
     """Bytes while pictures are blurred along an axis: a copy, what comes and what was before."""
-    together = 1 if channels * prod(shape) >= LARGE else batch
+    large = channels * prod(shape) >= LARGE  # without that copy
+    together = 1 if large else batch
     image = 4 * together * channels * prod(shape)
-    # Of long axes: the widened rows, their sum, a tap of it, and the order of before.
+    copies = 1 if large else 2
+    # Of long axes: the widened rows, their sum, and the coarser form of one item, down and up.
     long = [n for n in shape if not in_one(n, channels * prod(shape) // n)]
     wide = image + sum(2 * ceil(REACH * blur) * image // n for n in long[:1])
-    return 4 * image + wide if long else 3 * image + 4 * together * max(shape) ** 2
+    if long:
+        return (copies + 1) * image + wide + 2 * image // together
+    return (copies + 1) * image + 4 * together * max(shape) ** 2

@@ -27,14 +27,14 @@ def soften(values: torch.Tensor, blur: np.ndarray, shrink: np.ndarray) -> torch.
     """
     shape, dims = values.shape, values.ndim - 2
     for axis in range(dims - 1, -1, -1):  # each comes to the front, so that in the end all are back
-        size = values.shape[-1]
-        rows = values.reshape(len(values), -1, size)
-        if not in_one(size, rows.shape[1]):
-            soft = _along(rows, blur[:, axis], shrink[:, axis]).transpose(1, 2)
+        size, others = values.shape[-1], values.shape[1:-1]
+        values = values.reshape(shape[0], -1, size)  # one name, so that nothing older is held
+        if not in_one(size, values.shape[1]):
+            values = _along(values, blur[:, axis], shrink[:, axis]).transpose(1, 2)
         else:
             matrices = axis_matrices(size, blur[:, axis], shrink[:, axis])
-            soft = torch.bmm(torch.from_numpy(matrices).to(rows.device), rows.transpose(1, 2))
-        values = soft.reshape(shape[0], size, *values.shape[1:-1])
+            values = torch.bmm(torch.from_numpy(matrices).to(values.device), values.transpose(1, 2))
+        values = values.reshape(shape[0], size, *others)
     return values.movedim(-1, 1)  # from (M, *S, C)
 
 
