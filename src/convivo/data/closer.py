@@ -31,29 +31,39 @@ def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) ->
     Images and volumes are read again, as few as the pairs name, and compared at twice the
     resolution; where they are too small for it they must be the more alike. Signals are believed.
     """
-    looked = lru_cache(maxsize=KEPT)(_thumbnail)
+    looked = lru_cache(maxsize=KEPT)(_looked)
 
     def holds(first: Case, second: Case, similarity: float) -> bool:
         one, other = looked(first.image, first.index), looked(second.image, second.index)
-        if one is None or other is None:
-            return sqrt(max(0.0, 1 - similarity**2)) <= MOST_SMALL
-        return _left(one, other) <= MOST
+        return same(one, other, similarity)
 
     return [spatial_dims == 1 or holds(*pair) for pair in pairs]
 
 
-def _thumbnail(paths: tuple, index: int | None) -> np.ndarray | None:
-    """(1, m, ...) float32; None where there is no finer detail, or the image cannot be read."""
+def same(one: np.ndarray | None, other: np.ndarray | None, similarity: float) -> bool:
+    """Whether two of `finer` show the same; of images without finer detail, by what was seen."""
+    if one is None or other is None:
+        return sqrt(max(0.0, 1 - similarity**2)) <= MOST_SMALL
+    return _left(one, other) <= MOST
+
+
+def finer(image: np.ndarray) -> np.ndarray | None:
+    """(C, *S) -> (1, m, ...) float32; None where there is no finer detail."""
+    if image.ndim < 3 or min(image.shape[1:]) < ENOUGH * SIDES[image.ndim - 2]:
+        return None
+    small = thumbnail(image, FINER)
+    return None if small is None else small[None].astype(np.float32)
+
+
+def _looked(paths: tuple, index: int | None) -> np.ndarray | None:
+    """`finer` of the files of a case; None where they cannot be read, or are unlike."""
     try:
         arrays = [read(path, index).array for path in paths]
     except ConvivoError:
         return None
-    if not arrays or len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim < 3:
+    if not arrays or len({array.shape[1:] for array in arrays}) > 1:
         return None
-    if min(arrays[0].shape[1:]) < ENOUGH * SIDES[arrays[0].ndim - 2]:
-        return None
-    small = thumbnail(np.concatenate(arrays), FINER)
-    return None if small is None else small[None].astype(np.float32)
+    return finer(np.concatenate(arrays))
 
 
 def _left(one: np.ndarray, other: np.ndarray) -> float:
