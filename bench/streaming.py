@@ -24,6 +24,7 @@ import numpy as np
 
 SHAPE = (224, 224, 160)  # 16 MB of int16
 PATCH, BATCH, STEPS = 64, 2, 24
+SPOTS = 24
 HELD_OUT = 2  # cases of validation, and as many of test: the measuring is not what is measured
 LOOK = 0.05  # seconds between two looks at a process
 SETTINGS = [
@@ -34,7 +35,11 @@ HEAD = "| set | cases | raw MB | packed MB | before the first step, MB | trainin
 
 
 def make_set(folder: Path, gigabytes: float, seed: int) -> int:
-    """Noise with a bright ball in each volume; the number of cases."""
+    """Noise, spots of many sizes, and a bright ball in each volume; the number of cases.
+
+    The spots make each another picture: noise alone is gone from the small pictures that duplicates
+    are found by, and balls are alike wherever they lie.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     cases = max(2 * HELD_OUT + 2, round(gigabytes * 1e9 / (2 * np.prod(SHAPE))))
@@ -44,6 +49,8 @@ def make_set(folder: Path, gigabytes: float, seed: int) -> int:
     for number in range(cases):
         start = int(rng.integers(10_000))
         image = noise[start : start + np.prod(SHAPE)].reshape(SHAPE).copy()
+        for _ in range(SPOTS):
+            brighten(image, rng)
         centre = [int(rng.integers(n // 4, 3 * n // 4)) for n in SHAPE]
         ball = sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) < 24**2
         image[ball] += 250
@@ -55,6 +62,16 @@ def make_set(folder: Path, gigabytes: float, seed: int) -> int:
     with (folder / "cases.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return cases
+
+
+def brighten(image: np.ndarray, rng: np.random.Generator) -> None:
+    """A box of a size and place by chance, brighter or darker by chance."""
+    box = []
+    for size in SHAPE:
+        length = int(rng.integers(12, size // 2))
+        start = int(rng.integers(size - length))
+        box.append(slice(start, start + length))
+    image[tuple(box)] += np.int16(rng.integers(-120, 120))
 
 
 def anonymous(process: int) -> int:
