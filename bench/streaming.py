@@ -24,7 +24,8 @@ import numpy as np
 
 SHAPE = (224, 224, 160)  # 16 MB of int16
 PATCH, BATCH, STEPS = 64, 2, 24
-SPOTS = 24
+SPOTS = 24  # of each volume
+RADIUS = 24  # of the ball
 HELD_OUT = 2  # cases of validation, and as many of test: the measuring is not what is measured
 LOOK = 0.05  # seconds between two looks at a process
 SETTINGS = [
@@ -44,19 +45,21 @@ def make_set(folder: Path, gigabytes: float, seed: int) -> int:
     rng = np.random.default_rng(seed)
     cases = max(2 * HELD_OUT + 2, round(gigabytes * 1e9 / (2 * np.prod(SHAPE))))
     noise = rng.normal(400, 60, np.prod(SHAPE) + 10_000).astype(np.int16)
-    grid = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
     rows = [("path", "label", "split")]
     for number in range(cases):
         start = int(rng.integers(10_000))
         image = noise[start : start + np.prod(SHAPE)].reshape(SHAPE).copy()
         for _ in range(SPOTS):
             brighten(image, rng)
-        centre = [int(rng.integers(n // 4, 3 * n // 4)) for n in SHAPE]
-        ball = sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) < 24**2
-        image[ball] += 250
+        ball = np.zeros(SHAPE, np.uint8)
+        corner = [int(rng.integers(n // 4, 3 * n // 4)) - RADIUS for n in SHAPE]
+        box = tuple(slice(c, c + 2 * RADIUS + 1) for c in corner)
+        ball[box] = (
+            sum(np.square(g) for g in np.ogrid[(slice(-RADIUS, RADIUS + 1),) * 3]) < RADIUS**2
+        )
+        image[box] += 250 * ball[box].astype(np.int16)
         for name, array in ((f"{number}.nii", image), (f"{number}_mask.nii.gz", ball)):
-            kind = np.int16 if array is image else np.uint8
-            nib.save(nib.Nifti1Image(array.astype(kind), np.eye(4)), folder / name)
+            nib.save(nib.Nifti1Image(array, np.eye(4)), folder / name)
         part = "test" if number < HELD_OUT else "val" if number < 2 * HELD_OUT else "train"
         rows.append((f"{number}.nii", f"{number}_mask.nii.gz", part))
     with (folder / "cases.csv").open("w", newline="") as file:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 BLOCK = 128  # points asked about at once, by each of at most so many threads: 50 MB a thread for
 THREADS = 8  # a hundred thousand points
@@ -52,7 +53,11 @@ def nearest(
         return _largest(near, k, width)
 
     found = []
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with (
+        # Threads that products bring along would wait for each other and those of the pool.
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool,
+    ):
         for part in pool.map(block, range(0, count, BLOCK)):
             found.append(part)
             done(min(len(found) * BLOCK, count))

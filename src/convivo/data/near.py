@@ -58,8 +58,7 @@ def near_pairs(thumbnails: Sequence[np.ndarray], done: Done = lambda count: None
     """
     if len(thumbnails) < 2:
         return []
-    # Every thread here does a part of its own; products of theirs that bring further threads wait
-    # for each other and took twice the processor's time.
+    # Every thread here does a part of its own (see `nearest`).
     with threadpool_limits(1, user_api="blas"):
         return _near_pairs(np.stack(thumbnails), done)
 
