@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 
 from convivo.arrays.landmarks import landmarks
 from convivo.arrays.thumbnails import thumbnail
-from convivo.data.closer import finer, same
+from convivo.data.closer import TOGETHER, finer, same
 from convivo.data.near import Near, near_pairs
 from convivo.data.overlaps import overlapping
 from convivo.data.readers import read
@@ -131,8 +130,16 @@ def audited(images: Sequence[np.ndarray]) -> list[Near]:
     places = list(shown)
     found = near_pairs(list(shown.values()))
     pairs = [replace(p, first=places[p.first], second=places[p.second]) for p in found]
-    looked = lru_cache(maxsize=256)(lambda place: finer(images[place][None]))
-    return [p for p in pairs if same(looked(p.first), looked(p.second), p.similarity)]
+    held: list[bool] = []
+    for start in range(0, len(pairs), TOGETHER):
+        some = pairs[start : start + TOGETHER]
+        one, other = ([finer(images[p][None]) for p in side] for side in _sides(some))
+        held += same(one, other, [p.similarity for p in some])
+    return [pair for pair, holds in zip(pairs, held, strict=True) if holds]
+
+
+def _sides(pairs: Sequence[Near]) -> tuple[list[int], list[int]]:
+    return [p.first for p in pairs], [p.second for p in pairs]
 
 
 def planted(
