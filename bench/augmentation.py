@@ -104,7 +104,7 @@ def ours(work, how):
         batch = batches(step)
         images, targets = torch.from_numpy(batch.images), torch.from_numpy(batch.targets)
         drawn = draw(how, len(images), shape, 1, np.random.default_rng((0, STREAM, step)))
-        images, moved = apply(images, targets if work.patch else None, drawn)
+        images, moved = apply(images, targets if work.patch else None, drawn, in_place=True)
         yield {"image": images, "label": targets if moved is None else moved}
 
 

@@ -24,6 +24,8 @@ import numpy as np
 
 SHAPE = (224, 224, 160)  # 16 MB of int16
 PATCH, BATCH, STEPS = 64, 2, 24
+SPOTS = 24  # of each volume
+RADIUS = 24  # of the ball
 HELD_OUT = 2  # cases of validation, and as many of test: the measuring is not what is measured
 LOOK = 0.05  # seconds between two looks at a process
 SETTINGS = [
@@ -34,27 +36,45 @@ HEAD = "| set | cases | raw MB | packed MB | before the first step, MB | trainin
 
 
 def make_set(folder: Path, gigabytes: float, seed: int) -> int:
-    """Noise with a bright ball in each volume; the number of cases."""
+    """Noise, spots of many sizes, and a bright ball in each volume; the number of cases.
+
+    The spots make each another picture: noise alone is gone from the small pictures that duplicates
+    are found by, and balls are alike wherever they lie.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     cases = max(2 * HELD_OUT + 2, round(gigabytes * 1e9 / (2 * np.prod(SHAPE))))
     noise = rng.normal(400, 60, np.prod(SHAPE) + 10_000).astype(np.int16)
-    grid = np.ogrid[tuple(slice(0, n) for n in SHAPE)]
     rows = [("path", "label", "split")]
     for number in range(cases):
         start = int(rng.integers(10_000))
         image = noise[start : start + np.prod(SHAPE)].reshape(SHAPE).copy()
-        centre = [int(rng.integers(n // 4, 3 * n // 4)) for n in SHAPE]
-        ball = sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) < 24**2
-        image[ball] += 250
+        for _ in range(SPOTS):
+            brighten(image, rng)
+        ball = np.zeros(SHAPE, np.uint8)
+        corner = [int(rng.integers(n // 4, 3 * n // 4)) - RADIUS for n in SHAPE]
+        box = tuple(slice(c, c + 2 * RADIUS + 1) for c in corner)
+        ball[box] = (
+            sum(np.square(g) for g in np.ogrid[(slice(-RADIUS, RADIUS + 1),) * 3]) < RADIUS**2
+        )
+        image[box] += 250 * ball[box].astype(np.int16)
         for name, array in ((f"{number}.nii", image), (f"{number}_mask.nii.gz", ball)):
-            kind = np.int16 if array is image else np.uint8
-            nib.save(nib.Nifti1Image(array.astype(kind), np.eye(4)), folder / name)
+            nib.save(nib.Nifti1Image(array, np.eye(4)), folder / name)
         part = "test" if number < HELD_OUT else "val" if number < 2 * HELD_OUT else "train"
         rows.append((f"{number}.nii", f"{number}_mask.nii.gz", part))
     with (folder / "cases.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return cases
+
+
+def brighten(image: np.ndarray, rng: np.random.Generator) -> None:
+    """A box of a size and place by chance, brighter or darker by chance."""
+    box = []
+    for size in SHAPE:
+        length = int(rng.integers(12, size // 2))
+        start = int(rng.integers(size - length))
+        box.append(slice(start, start + length))
+    image[tuple(box)] += np.int16(rng.integers(-120, 120))
 
 
 def anonymous(process: int) -> int:
@@ -122,7 +142,8 @@ def steps_in_turn(packed: Path, rounds: int, steps: int) -> tuple[float, float, 
 
     def step(name: str, number: int) -> None:
         batch = draws[name](number)
-        loss = task.step(network, torch.from_numpy(batch.images), torch.from_numpy(batch.targets))
+        labels = torch.from_numpy(batch.targets).long()
+        loss = task.step(network, torch.from_numpy(batch.images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -61,6 +61,11 @@ def test_same_parameters_same_bits(shape):
     assert torch.equal(labels, before[1])
     assert torch.isfinite(first[0]).all()
     assert not torch.equal(first[0], images)
+    given = images.clone(), labels.clone()
+    again = apply(*given, drawn[0], in_place=True)
+    assert torch.equal(again[0], first[0])
+    assert torch.equal(again[1], first[1])
+    assert again[0].data_ptr() == given[0].data_ptr()
     other = apply(images, labels, draw(ALWAYS[len(shape)], 6, shape, 2, rng(4)))
     assert not torch.equal(first[0], other[0])
 

@@ -143,7 +143,35 @@ def test_resampling_is_that_of_torch(shape):
     np.testing.assert_allclose(interpolated(values, at.clone()), wanted, atol=2e-3)
     labels = torch.from_numpy(rng(2).integers(0, 9, (2, *shape)))
     wanted = F.grid_sample(labels.unsqueeze(1).float(), grid, mode="nearest", **like)[:, 0]
-    assert (nearest(labels, at) != wanted).float().mean() < 1e-3
+    found = nearest(labels, at)
+    assert (found != wanted).float().mean() < 1e-3
+    for item in range(2):  # alone, and in a byte a place
+        one = slice(item, item + 1)
+        assert torch.equal(nearest(labels[one], at[one]), found[one])
+        assert torch.equal(nearest(labels[one].to(torch.uint8), at[one]), found[one].byte())
+
+
+def test_labels_of_more_places_than_float32_can_number_are_found():
+    size = 2**24 + 3
+    labels = torch.zeros(1, size, dtype=torch.uint8)
+    labels[0, 1], labels[0, -2] = 1, 2
+    at = torch.zeros(1, 1, size)
+    at[0, 0, :2] = torch.tensor([1.0, size + 5.0])
+    labels[0, -1] = 3  # beyond the border counts as on it
+    found = nearest(labels, at)
+    assert found[0, :3].tolist() == [1, 3, 0]
+
+
+@pytest.mark.parametrize("shape", PICTURES)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16])
+def test_label_maps_in_their_stored_format_move_as_int64_ones_do(shape, dtype):
+    images, labels = noise(shape), torch.from_numpy(rng(2).integers(0, 3, (6, *shape)))
+    how = default(len(shape), "segment", True).to_dict() | {"p_spatial": 0.5}
+    for rule in ("nearest", "linear"):
+        drawn = draw(Augmentation.from_dict(how | {"labels": rule}), 6, shape, 2, rng(3))
+        moved, kept = apply(images, labels, drawn)[1], apply(images, labels.to(dtype), drawn)[1]
+        assert kept.dtype == torch.int64
+        assert torch.equal(kept, moved)
 
 
 @pytest.mark.parametrize("shape", PICTURES)

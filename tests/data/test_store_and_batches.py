@@ -275,7 +275,7 @@ def test_patches_lie_inside_and_labels_go_with_them():
         batch = batches(step)
         assert batch.images.shape == (4, 3, *size)
         assert batch.targets.shape == (4, *size)
-        assert batch.targets.dtype == np.int64
+        assert batch.targets.dtype == np.uint8
         for image, labels in zip(batch.images, batch.targets, strict=True):
             places = image.astype(int)
             assert (np.diff(places[0], axis=0) == 1).all()  # no edge was repeated

@@ -55,16 +55,17 @@ def test_a_batch_holds_what_was_told(dims: int, maps: bool) -> None:
         kept, size=size, batch=4, sampling="patch" if maps else "whole", seed=0
     )(0)
     told = batches.cost(4, 2, size, maps=maps)
-    labels = 4 * (int(np.prod(size)) if maps else 1)
-    assert told == drawn.images.nbytes + drawn.targets.nbytes + labels
+    before = 0 if maps else 4  # classes as they were stored
+    assert told == drawn.images.nbytes + drawn.targets.nbytes + before
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("labels", [None, "nearest", "linear"])
 @pytest.mark.parametrize("grow", [6, 12])
+@pytest.mark.parametrize("in_place", [False, True])
 def test_augmentation_takes_no_more_than_was_told(
-    dims: int, channels: int, labels: str | None, grow: int
+    dims: int, channels: int, labels: str | None, grow: int, in_place: bool
 ) -> None:
     size = tuple(grow * n for n in SIZES[dims])
     how = augment.default(dims, "segment", flips_allowed=True).to_dict()
@@ -76,15 +77,30 @@ def test_augmentation_takes_no_more_than_was_told(
     drawn = augment.draw(setting, items, size, channels, np.random.default_rng(0))
     drawn = all_but_the_first(drawn)
     images = torch.zeros(items, channels, *size)
-    targets = torch.zeros(items, *size, dtype=torch.int64) if maps else None
+    targets = torch.zeros(items, *size, dtype=torch.uint8) if maps else None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        augment.apply(images, targets, drawn)
-    peak = living = 0
-    for change in _changes(seen):
-        living += change
-        peak = max(peak, living)
-    told = augment.cost(items, channels, size, maps=maps, linear_labels=labels == "linear")
+        augment.apply(images, targets, drawn, in_place=in_place)
+    peak = _peak(seen)
+    more = {"maps": maps, "linear_labels": labels == "linear", "in_place": in_place}
+    told = augment.cost(items, channels, size, **more)
     assert 0.8 * told < peak <= 1.02 * told
+
+
+@pytest.mark.parametrize(("size", "items"), [((400, 380), 3), ((340, 12, 9), 4), ((900,), 5)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_softening_long_axes_takes_no_more_than_was_told(
+    size: tuple[int, ...], items: int, channels: int
+) -> None:
+    how = augment.Augmentation(blur=1.0, p_blur=1.0, low_resolution=2.0, p_low_resolution=1.0)
+    drawn = augment.draw(how, items, size, channels, np.random.default_rng(0))
+    kept = replace(drawn.intensity, blur=drawn.intensity.blur.copy())
+    kept.blur[0], kept.shrink[0] = 0, 1
+    drawn = replace(drawn, intensity=kept)
+    images = torch.zeros(items, channels, *size)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        augment.apply(images, None, drawn, in_place=True)
+    told = augment.cost(items, channels, size, maps=False, in_place=True)
+    assert _peak(seen) <= 1.02 * told
 
 
 def all_but_the_first(drawn: augment.Parameters) -> augment.Parameters:
@@ -99,6 +115,15 @@ def all_but_the_first(drawn: augment.Parameters) -> augment.Parameters:
     blur, shrink = grey.blur.copy(), grey.shrink.copy()
     blur[0], shrink[0] = 0, 1
     return replace(drawn, place=place, intensity=replace(grey, blur=blur, shrink=shrink))
+
+
+def _peak(seen: profile) -> int:
+    """Most bytes that lived at once."""
+    peak = living = 0
+    for change in _changes(seen):
+        living += change
+        peak = max(peak, living)
+    return peak
 
 
 def _changes(seen: profile) -> list[int]:

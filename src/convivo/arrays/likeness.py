@@ -19,6 +19,8 @@ FARTHEST = 1 / 8  # of a side: how far two pictures may be shifted against each 
 MARGIN = 3  # samples at the border, where the filter has seen what lies outside
 ROUNDS = 2  # of improving the shift
 STEP = 0.7  # samples, most in one round
+HOPELESS = 0.4  # residual of a round after which no other is tried: further ones mend a shift of
+# less than a sample, and of 660 pairs of planted digits none that ended below 0.12 began above 0.13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,20 +118,25 @@ def residual(first: np.ndarray, second: np.ndarray, found: Alignment) -> np.ndar
 
 
 def _fit(spectra: np.ndarray, target: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Spectra of the sharper, the blurrer pictures -> (n,) least residual over rounds."""
+    """Spectra of the sharper, the blurrer pictures -> (n,) least residual over rounds.
+
+    Past `HOPELESS` it is that of the rounds until then.
+    """
     d, side = target.ndim - 1, target.shape[1]
     goal = target.reshape(len(target), -1)
     reach = int(side * FARTHEST) + 1
     best = np.ones(len(goal), np.float32)
+    some = np.arange(len(goal))  # that are worth another round
     for _ in range(ROUNDS + 1):
-        terms = _terms(spectra, shift, side)
-        mask = _overlap(shift, side)
-        left, factors = _least_squares(terms, goal, mask)
-        best = np.minimum(best, np.where(factors[:, 0] > 0, left, 1.0))
+        terms = _terms(spectra[some], shift, side)
+        left, factors = _least_squares(terms, goal[some], _overlap(shift, side))
+        best[some] = np.minimum(best[some], np.where(factors[:, 0] > 0, left, 1.0))
         gain = np.where(np.abs(factors[:, :1]) > 1e-6, factors[:, :1], 1e-6)
-        shift = np.clip(
-            shift + np.clip(factors[:, 1 : d + 1] / gain, -STEP, STEP), -reach, reach
-        ).astype(np.float32)
+        shift = shift + np.clip(factors[:, 1 : d + 1] / gain, -STEP, STEP)
+        hopeful = best[some] <= HOPELESS
+        some, shift = some[hopeful], np.clip(shift, -reach, reach)[hopeful].astype(np.float32)
+        if not len(some):
+            break
     return best
 
 

@@ -23,7 +23,10 @@ ORDER, PLACE = 1, 2  # streams of randomness, kept apart
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """images (B, C, *S) float32; targets (B,) int64 classes or float32, or (B, *S) label maps."""
+    """images (B, C, *S) float32; targets (B,) int64 classes or float32, or (B, *S) label maps.
+
+    Label maps stay in the stored format: an eighth of int64's bytes to copy, to move and to send.
+    """
 
     images: np.ndarray
     targets: np.ndarray
@@ -176,8 +179,8 @@ class Batches:
         cut = {"window": self._window, "crop": self._crop, "patch": self._patch}[self.sampling]
         rows = [cut(item, rng) for item in chosen]
         images = np.stack([row[0] for row in rows]).astype(np.float32, copy=False)
-        targets = _typed(np.stack([np.asarray(row[1]) for row in rows]))
-        return Batch(images=images, targets=targets)
+        targets = np.stack([np.asarray(row[1]) for row in rows])
+        return Batch(images=images, targets=targets if self.store.maps else _typed(targets))
 
     def _whole(self, chosen: list[Item]) -> Batch:
         images = self.store.stacked([item.case for item in chosen])
@@ -229,14 +232,14 @@ def _typed(targets: np.ndarray) -> np.ndarray:
 
 
 def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:
-    """Bytes of a batch while it is drawn: its images, and its targets in two formats.
+    """Bytes of a batch while it is drawn: its images, and its targets (classes in two formats).
 
     Args:
         batch, channels, size: B, C and *S of the batch.
-        maps: targets are label maps (B, *S), else classes.
+        maps: targets are label maps (B, *S), a byte a place, else classes.
     """
     places = batch * prod(size)
-    return 4 * channels * places + 9 * (places if maps else batch)
+    return 4 * channels * places + (places if maps else 9 * batch)
 
 
 def class_weights(labels: np.ndarray, balance: float) -> np.ndarray | None:

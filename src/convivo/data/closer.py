@@ -23,6 +23,7 @@ ENOUGH = 1.5  # times the samples of a thumbnail: what is smaller has no finer d
 # look, recoding leaves 0.064 in 19 of 20.
 MOST, MOST_SMALL = 0.2, 0.064
 KEPT = 64  # images whose thumbnails stay: one is often in several pairs
+TOGETHER = 32  # pairs looked at together
 
 
 def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) -> list[bool]:
@@ -31,32 +32,59 @@ def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) ->
     Images and volumes are read again, as few as the pairs name, and compared at twice the
     resolution; where they are too small for it they must be the more alike. Signals are believed.
     """
-    looked = lru_cache(maxsize=KEPT)(_thumbnail)
+    if spatial_dims == 1:
+        return [True] * len(pairs)
+    looked = lru_cache(maxsize=KEPT)(_looked)
+    held: list[bool] = []
+    for start in range(0, len(pairs), TOGETHER):
+        some = pairs[start : start + TOGETHER]
+        held += same(
+            [looked(one.image, one.index) for one, _, _ in some],
+            [looked(other.image, other.index) for _, other, _ in some],
+            [similarity for _, _, similarity in some],
+        )
+    return held
 
-    def holds(first: Case, second: Case, similarity: float) -> bool:
-        one, other = looked(first.image, first.index), looked(second.image, second.index)
-        if one is None or other is None:
-            return sqrt(max(0.0, 1 - similarity**2)) <= MOST_SMALL
-        return _left(one, other) <= MOST
 
-    return [spatial_dims == 1 or holds(*pair) for pair in pairs]
+def same(
+    ones: Sequence[np.ndarray | None],
+    others: Sequence[np.ndarray | None],
+    similarities: Sequence[float],
+) -> list[bool]:
+    """Whether pairs of `finer` show the same; without finer detail, by what was seen before."""
+    held = [sqrt(max(0.0, 1 - s**2)) <= MOST_SMALL for s in similarities]
+    pairs = [
+        (place, one, other)
+        for place, (one, other) in enumerate(zip(ones, others, strict=True))
+        if one is not None and other is not None
+    ]
+    if pairs:
+        first, second = (np.concatenate([pair[side] for pair in pairs]) for side in (1, 2))
+        for (place, _, _), left in zip(pairs, _left(first, second), strict=True):
+            held[place] = bool(left <= MOST)
+    return held
 
 
-def _thumbnail(paths: tuple, index: int | None) -> np.ndarray | None:
-    """(1, m, ...) float32; None where there is no finer detail, or the image cannot be read."""
+def finer(image: np.ndarray) -> np.ndarray | None:
+    """(C, *S) -> (1, m, ...) float32; None where there is no finer detail."""
+    if image.ndim < 3 or min(image.shape[1:]) < ENOUGH * SIDES[image.ndim - 2]:
+        return None
+    small = thumbnail(image, FINER)
+    return None if small is None else small[None].astype(np.float32)
+
+
+def _looked(paths: tuple, index: int | None) -> np.ndarray | None:
+    """`finer` of the files of a case; None where they cannot be read, or are unlike."""
     try:
         arrays = [read(path, index).array for path in paths]
     except ConvivoError:
         return None
-    if not arrays or len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim < 3:
+    if not arrays or len({array.shape[1:] for array in arrays}) > 1:
         return None
-    if min(arrays[0].shape[1:]) < ENOUGH * SIDES[arrays[0].ndim - 2]:
-        return None
-    small = thumbnail(np.concatenate(arrays), FINER)
-    return None if small is None else small[None].astype(np.float32)
+    return finer(np.concatenate(arrays))
 
 
-def _left(one: np.ndarray, other: np.ndarray) -> float:
-    """What the better of the two likeliest orientations leaves."""
-    found = align(coarse(one), coarse(other), one.shape[1])
-    return min(float(residual(one, other, way)[0]) for way in found)
+def _left(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Two (n, m, ...) -> (n,) what the better of the two likeliest orientations leaves."""
+    found = align(coarse(ones), coarse(others), ones.shape[1])
+    return np.minimum(*(residual(ones, others, way) for way in found))

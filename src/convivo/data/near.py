@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from convivo.arrays.likeness import Alignment, align, coarse, residual
 from convivo.arrays.nearest import compressed, nearest
@@ -55,10 +56,15 @@ def near_pairs(thumbnails: Sequence[np.ndarray], done: Done = lambda count: None
     Args:
         thumbnails: of one shape (m, ...). done: called with the number of thumbnails finished.
     """
-    count = len(thumbnails)
-    if count < 2:
+    if len(thumbnails) < 2:
         return []
-    table = np.stack(thumbnails)
+    # Every thread here does a part of its own (see `nearest`).
+    with threadpool_limits(1, user_api="blas"):
+        return _near_pairs(np.stack(thumbnails), done)
+
+
+def _near_pairs(table: np.ndarray, done: Done) -> list[Near]:
+    count = len(table)
     pieces = [table[i : i + SPECTRA] for i in range(0, count, SPECTRA)]
     points = compressed(np.concatenate(list(_parallel(spectrum, pieces))))
     k = min(CANDIDATES, count - 1)

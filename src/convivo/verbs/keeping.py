@@ -86,9 +86,9 @@ class Keeping:
         drawn = batches.cost(items, channels, setting.patch, maps=self.maps)
         if self.draft["augment"]:
             how = augment.Augmentation.from_dict(self.draft["augment"])
-            more = {"linear_labels": how.labels == "linear", "blur": how.blur}
-            drawn += augment.cost(items, channels, setting.patch, maps=self.maps, **more)
-        return drawn
+            more = {"linear_labels": how.labels == "linear", "blur": how.blur, "maps": self.maps}
+            return drawn + augment.cost(items, channels, setting.patch, in_place=True, **more)
+        return drawn + (8 * items * prod(setting.patch) if self.maps else 0)  # labels as int64
 
     def _items(self, setting: Setting) -> int:
         """Of an update."""

@@ -57,13 +57,13 @@ class Parts:
         batch = self.drawn(step)
         images = torch.from_numpy(batch.images).to(self.device)
         targets = torch.from_numpy(batch.targets).to(self.device)
-        if self.augmentation is None:
-            return images, targets
+        if self.augmentation is None:  # losses take label maps as int64
+            return images, targets.long() if targets.ndim > 1 else targets
         rng = np.random.default_rng((int(self.plan["seed"]), AUGMENT, step))
         size, channels = tuple(images.shape[2:]), int(images.shape[1])
         drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
         maps = targets if targets.ndim > 1 else None
-        images, changed = apply(images, maps, drawn)
+        images, changed = apply(images, maps, drawn, in_place=True)  # a batch is drawn once
         if drawn.mixup is not None:  # shares of classes, as cross-entropy takes them
             targets = mixed(targets, drawn.mixup, self.task.outputs)
         return images, targets if changed is None else changed

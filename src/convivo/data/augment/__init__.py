@@ -89,16 +89,21 @@ def draw(
 
 @torch.no_grad()
 def apply(
-    images: torch.Tensor, targets: torch.Tensor | None, parameters: Parameters
+    images: torch.Tensor,
+    targets: torch.Tensor | None,
+    parameters: Parameters,
+    *,
+    in_place: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The batch as drawn; the input stays as it was.
+    """The batch as drawn; the input stays as it was, unless it is given away.
 
     Args:
         images: (N, C, *S) float32, normalised (gains and noise are in deviations).
-        targets: (N, *S) int64 label maps, which move with the images, or None.
+        targets: (N, *S) label maps of whole numbers, which move with the images, or None.
+        in_place: overwrite both, which saves a copy of each: nobody else looks at them.
     Returns:
-        New images and targets of the same shapes. An item for which nothing was drawn keeps its
-        exact values.
+        Images and targets (int64) of the same shapes. An item for which nothing was drawn
+        keeps its exact values.
     Raises:
         ShapeError: shapes other than those the parameters were drawn for.
     """
@@ -109,8 +114,9 @@ def apply(
     if targets is not None and targets.shape != (parameters.batch, *parameters.shape):
         rule = f"label maps are {(parameters.batch, *parameters.shape)}"
         raise ShapeError("augment", rule, tuple(targets.shape), "Pass None for class targets")
-    images = images.clone()
-    targets = None if targets is None else targets.clone()
+    if not in_place:
+        images = images.clone()
+        targets = None if targets is None else targets.clone()
     if isinstance(parameters.place, Warp):
         apply_warp(images, targets, parameters.place)
     else:
@@ -121,7 +127,7 @@ def apply(
     apply_cutout(images, parameters.cutout)
     if parameters.mixup is not None:
         apply_mixup(images, parameters.mixup)
-    return images, targets
+    return images, None if targets is None else targets.long()  # moved while they were small
 
 
 def cost(
@@ -132,40 +138,52 @@ def cost(
     maps: bool,
     linear_labels: bool = False,
     blur: float = 1.0,
+    in_place: bool = False,
 ) -> int:
     """Most bytes that `apply` takes at once, its results among them: all items but one altered.
 
     Args:
         batch, channels, shape: N, C and *S of the batch.
-        maps: label maps move with the images.
+        maps: label maps of a byte a place move with the images.
         linear_labels: they are interpolated (`labels="linear"`).
         blur: its largest deviation in samples.
+        in_place: what is overwritten is not counted.
     """
     places = batch * prod(shape)
-    image, labels = 4 * channels * places, (8 * places if maps else 0)
+    image, labels = 4 * channels * places, (places if maps else 0)
     if len(shape) == 1:  # where samples come from; old values, both neighbours, the new; labels
-        moving = max(24 * places + 4 * image, 3 * image + 6 * labels)
+        moving = 24 * places + max(4 * image, 3 * image + 14 * labels)
     else:
-        moving = _moving(len(shape), places, image, labels, linear_labels)
-    return image + labels + max(moving, _softening(batch, channels, shape, blur))
+        moving = _moving(batch, channels, shape, maps, linear_labels)
+    softening = _softening(batch, channels, shape, blur)
+    copies = 0 if in_place else image + labels
+    return copies + max(moving, softening, 8 * labels)  # at last labels as int64
 
 
-def _moving(dims: int, places: int, image: int, labels: int, linear_labels: bool) -> int:
+def _moving(batch: int, channels: int, shape: Sequence[int], maps: bool, linear: bool) -> int:
     """Bytes while pictures are resampled: where from, a copy of them, and what `sampling` needs."""
-    where, one = 4 * dims * places, 4 * places
-    # Of volumes: between, the grid, both slices. Of pictures: the grid, the result.
-    sampling = (3 * one, 2) if dims > 2 else (2 * one, 1)
-    grey = image + sampling[0] + sampling[1] * image
-    by_number = labels and 2 * labels + 3 * one  # a copy, the result; numbers, also as int64
-    shares = labels and 2 * labels + 2 * one + sampling[0] + sampling[1] * one + one
-    return where + max(grey, shares if linear_labels else by_number)
+    large = channels * prod(shape) >= LARGE  # then one by one, where they lie
+    places = (1 if large else batch) * prod(shape)
+    where, one, image = 4 * len(shape) * places, 4 * places, 4 * channels * places
+    # Of volumes: between, the grid, slices with the next ones, and found. Of pictures: the grid.
+    fixed, results = (3 * one, 4) if len(shape) > 2 else (2 * one, 1)
+    grey = fixed + results * image + (0 if large else image)
+    by_number = 2 * one + places if large else 3 * one + 2 * places  # numbers, also as integers
+    # Most so far, the class of it, whether it is this one, and its share.
+    shares = one + 2 * places + fixed + results * one + one + (0 if large else places)
+    labels = (shares if linear else by_number) if maps else 0
+    return where + max(grey, labels)
 
 
 def _softening(batch: int, channels: int, shape: Sequence[int], blur: float) -> int:
     """Bytes while pictures are blurred along an axis: a copy, what comes and what was before."""
-    together = 1 if channels * prod(shape) >= LARGE else batch
+    large = channels * prod(shape) >= LARGE  # without that copy
+    together = 1 if large else batch
     image = 4 * together * channels * prod(shape)
-    # Of long axes: the widened rows, their sum, a tap of it, and the order of before.
+    copies = 1 if large else 2
+    # Of long axes: the widened rows, their sum, and the coarser form of one item, down and up.
     long = [n for n in shape if not in_one(n, channels * prod(shape) // n)]
     wide = image + sum(2 * ceil(REACH * blur) * image // n for n in long[:1])
-    return 4 * image + wide if long else 3 * image + 4 * together * max(shape) ** 2
+    if long:
+        return (copies + 1) * image + wide + 2 * image // together
+    return (copies + 1) * image + 4 * together * max(shape) ** 2

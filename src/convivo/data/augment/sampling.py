@@ -29,7 +29,9 @@ def nearest(maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     exact = maps[0].numel() < 2**24
     number = torch.zeros(maps.shape, device=maps.device, dtype=None if exact else torch.int64)
     for axis, size in enumerate(maps.shape[1:]):
-        number.mul_(size).add_(places[:, axis].round().clamp_(0, size - 1))
+        number.mul_(size).add_(places[:, axis].round().clamp_(0, size - 1).to(number.dtype))
+    if len(maps) == 1 and exact:
+        return maps.flatten().index_select(0, number.flatten().int()).view_as(maps)
     return maps.flatten(1).gather(1, number.flatten(1).long()).view_as(maps)
 
 
@@ -47,9 +49,10 @@ def voted(maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 def _tall(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """A volume as one tall picture of its slices: torch's kernel for pictures is twice as fast.
 
-    A place is looked up in the slice before it and in the one after it, and lies between both.
+    A place is looked up in the slice before it and in the one after it, and lies between both:
+    the next slices stand beside their own as further channels, so that one look-up finds both.
     """
-    depth, rows, columns = values.shape[2:]
+    channels, (depth, rows, columns) = values.shape[1], values.shape[2:]
     z = places[:, 0].clamp(0, depth - 1)
     before = z.floor()
     between = z.sub_(before)
@@ -58,11 +61,19 @@ def _tall(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     grid[..., 0] = _normalised(places[:, 2], columns).view(grid.shape[:-1])
     grid[..., 1] = _normalised(row, depth * rows).view(grid.shape[:-1])
     del row, before
-    tall = values.reshape(*values.shape[:2], depth * rows, columns)
-    result = _sampled(tall, grid)
-    grid[..., 1] += 2 / depth  # the same row of the next slice
-    result.lerp_(_sampled(tall, grid), between.view(len(values), 1, depth * rows, columns))
-    return result.view(values.shape)
+    found = _sampled(_with_next(values).view(len(values), -1, depth * rows, columns), grid)
+    between = between.view(len(values), 1, depth * rows, columns)
+    return torch.lerp(found[:, :channels], found[:, channels:], between).view(values.shape)
+
+
+def _with_next(values: torch.Tensor) -> torch.Tensor:
+    """(M, C, *S) -> (M, 2C, *S): the channels, and them one slice on; after the last, it again."""
+    channels = values.shape[1]
+    pair = values.new_empty((len(values), 2 * channels, *values.shape[2:]))
+    pair[:, :channels] = values
+    pair[:, channels:, :-1] = values[:, :, 1:]
+    pair[:, channels:, -1] = values[:, :, -1]
+    return pair
 
 
 def _normalised(place: torch.Tensor, size: int) -> torch.Tensor:

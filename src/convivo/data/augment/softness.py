@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 LONG = 320  # samples from which on a whole matrix costs more than its few taps
+KEPT = 64  # samples up to which matrices are kept: longer ones would add up to 100 MB
 REACH = 2.5  # deviations after which a kernel is cut off
 
 
@@ -26,14 +27,14 @@ def soften(values: torch.Tensor, blur: np.ndarray, shrink: np.ndarray) -> torch.
     """
     shape, dims = values.shape, values.ndim - 2
     for axis in range(dims - 1, -1, -1):  # each comes to the front, so that in the end all are back
-        size = values.shape[-1]
-        rows = values.reshape(len(values), -1, size)
-        if not in_one(size, rows.shape[1]):
-            soft = _along(rows, blur[:, axis], shrink[:, axis]).transpose(1, 2)
+        size, others = values.shape[-1], values.shape[1:-1]
+        values = values.reshape(shape[0], -1, size)  # one name, so that nothing older is held
+        if not in_one(size, values.shape[1]):
+            values = _along(values, blur[:, axis], shrink[:, axis]).transpose(1, 2)
         else:
             matrices = axis_matrices(size, blur[:, axis], shrink[:, axis])
-            soft = torch.bmm(torch.from_numpy(matrices).to(rows.device), rows.transpose(1, 2))
-        values = soft.reshape(shape[0], size, *values.shape[1:-1])
+            values = torch.bmm(torch.from_numpy(matrices).to(values.device), values.transpose(1, 2))
+        values = values.reshape(shape[0], size, *others)
     return values.movedim(-1, 1)  # from (M, *S, C)
 
 
@@ -48,7 +49,8 @@ def axis_matrices(size: int, blur: np.ndarray, shrink: np.ndarray) -> np.ndarray
     for item, factor in enumerate(shrink):
         small = max(1, round(size / float(factor)))
         if small < size:
-            matrices[item] = _coarsening(size, small) @ matrices[item]
+            coarsening = (_kept if size <= KEPT else _coarsening)(size, small)
+            matrices[item] = coarsening @ matrices[item]
     return matrices
 
 
@@ -69,10 +71,12 @@ def _taps(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return taps, (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-@lru_cache(maxsize=256)
 def _coarsening(size: int, small: int) -> np.ndarray:
     """(S, S): torch's own averaging down and interpolation up, as they treat the unit matrix."""
     return _coarse(torch.eye(size).unsqueeze(0), small)[0].numpy().T
+
+
+_kept = lru_cache(maxsize=256)(_coarsening)
 
 
 def _coarse(rows: torch.Tensor, small: int) -> torch.Tensor:

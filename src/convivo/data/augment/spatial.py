@@ -4,7 +4,7 @@ Letters: N items, M of them moved, d spatial axes of sizes *S, K control points 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -36,6 +36,12 @@ class Spatial:
     matrices: np.ndarray
     bends: np.ndarray | None = None
     linear_labels: bool = False
+
+    def one(self, place: int) -> "Spatial":
+        """The movement of a single item alone."""
+        part = slice(place, place + 1)
+        bends = None if self.bends is None else self.bends[part]
+        return replace(self, items=self.items[part], matrices=self.matrices[part], bends=bends)
 
 
 def draw_spatial(
@@ -153,15 +159,27 @@ def places(drawn: Spatial, shape: Sequence[int], device: torch.device | str) -> 
 def apply_spatial(images: torch.Tensor, targets: torch.Tensor | None, drawn: Spatial) -> None:
     """Move images (N, C, *S) and label maps (N, *S) in place, alike; only items drawn to move."""
     _flip(images, targets, drawn.flips)
-    if not len(drawn.items):
-        return
-    rows = torch.from_numpy(drawn.items).to(images.device)
+    count = len(drawn.items)
+    if images[0].numel() >= LARGE:  # one after the other: no copies, and near the processor
+        for place, item in enumerate(drawn.items.tolist()):
+            _move(images, targets, slice(item, item + 1), drawn.one(place))
+    elif count == len(images):
+        _move(images, targets, slice(None), drawn)
+    elif count:
+        _move(images, targets, torch.from_numpy(drawn.items).to(images.device), drawn)
+
+
+def _move(
+    images: torch.Tensor,
+    targets: torch.Tensor | None,
+    rows: slice | torch.Tensor,
+    drawn: Spatial,
+) -> None:
+    """The items of `drawn`, which lie in `rows`."""
     where = places(drawn, images.shape[2:], images.device)
-    everything = len(rows) == len(images)
-    images[rows] = interpolated(images if everything else images[rows], where)
+    images[rows] = interpolated(images[rows], where)
     if targets is not None:
-        maps = targets if everything else targets[rows]
-        targets[rows] = (voted if drawn.linear_labels else nearest)(maps, where)
+        targets[rows] = (voted if drawn.linear_labels else nearest)(targets[rows], where)
 
 
 def _flip(images: torch.Tensor, targets: torch.Tensor | None, flips: np.ndarray) -> None:
