@@ -233,7 +233,9 @@ def predict(
     out: Out,
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
-    backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
+    backend: Annotated[
+        Literal["auto", "torch", "openvino", "onnx"], _option("What computes.", "--backend")
+    ] = "auto",
     score_maps: Annotated[
         bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
     ] = False,
