@@ -12,7 +12,7 @@ from convivo.inference.backends.serving import Serving, called
 from convivo.inference.backends.trial import Tried, fastest, key_of, try_out
 
 SHORT = 5.0  # seconds of torch below which nothing is looked at
-WORTH_A_TRIAL = 20.0  # seconds of torch from which engines are measured: that takes some itself
+WORTH_A_TRIAL = 40.0  # seconds of torch from which engines are measured: that takes some itself
 TRIAL_SHARE = 0.25  # of those seconds; no further engine is tried beyond
 
 
@@ -40,10 +40,9 @@ class Auto(Serving):
     def __call__(self, images: np.ndarray) -> np.ndarray:
         if self.engines:
             return super().__call__(images)
-        began = time.perf_counter()
-        rows = self.torch(images)
-        took = time.perf_counter() - began
+        rows, took = self._timed(images)
         self.engines = [*self._preferred(images, took), self.torch]
+        self.candidates = []  # what is not used is not kept
         if self.engines[0] is not self.torch:
             return super().__call__(images)
         self.used[self.torch.name, self.torch.precision] += len(images)
@@ -52,19 +51,32 @@ class Auto(Serving):
     def _preferred(self, images: np.ndarray, took: float) -> list[Engine]:
         """The engine that is worth it, if there is one; `took`: seconds of torch for the batch."""
         passes = self.items / len(images)
+        if passes * took < self.short or not self.candidates:
+            return []
+        _, took = self._timed(images)  # the first pass is slow, whatever the engine
         work = passes * took
-        if work < self.short or not self.candidates:
+        if work < self.short:
             return []
         key = self.key(images.shape)
         found = remembered(key)
         found = found if key_of(self.torch) in found else {}
+        tried: dict[str, Tried] = {}
         untried = [one for one in self.candidates if key_of(one) not in found]
         if untried and work >= self.worth:
-            found = found | self._trial(untried, images, work)
+            tried = self._trial(untried, images, work)
+            found = found | tried
             keep(key, found)
         best = fastest(found, passes) if found else key_of(self.torch)
+        if best in tried:
+            self._checked.add(images.shape[1:])
         self._tell(found, best)
         return [one for one in self.candidates if key_of(one) == best]
+
+    def _timed(self, images: np.ndarray) -> tuple[np.ndarray, float]:
+        """torch's answers, and how many seconds they took."""
+        began = time.perf_counter()
+        rows = self.torch(images)
+        return rows, time.perf_counter() - began
 
     def _trial(self, engines: list[Engine], images: np.ndarray, work: float) -> dict[str, Tried]:
         self.say("trying out what computes fastest here")
