@@ -308,6 +308,21 @@ def generate(
 
 
 @app.command(epilog=EPILOG)
+def export(
+    context: typer.Context,
+    run: RunFolder,
+    to: Annotated[Literal["openvino", "onnx", "torch"], _option("Form of the model.", "--to")],
+    out: Out,
+) -> Answer:
+    """Write a run as one folder that predicts without convivo."""
+    from convivo.verbs import export as verb
+
+    document = verb.export(run, to=to, out=out, quiet=context.obj)
+    differs = document["parity"]["agrees"] is False
+    return Answer(document, lambda: verb.text(document), int(differs))
+
+
+@app.command(epilog=EPILOG)
 def nets(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A network.")] = None,
 ) -> Answer:

@@ -14,7 +14,8 @@ from torch import nn
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
 from convivo.arrays.tiling import tiled_rows
-from convivo.data.batches import Sampling, window
+from convivo.arrays.windows import around, half_overlapping, window
+from convivo.data.batches import Sampling
 from convivo.data.sample import Events
 from convivo.geometry import Axes
 from convivo.inference.room import NoRoom, Room
@@ -104,30 +105,18 @@ class Predictor:
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
-        return self._cuts(image, self._starts(positions))
+        return self._cuts(image, around(np.asarray(positions), self.size[0], self.before))
 
     def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """What the network sees of a record (C, T) at n moments: (n, C, size)."""
-        rows = [window(image, start, self.size[0]) for start in self._starts(positions)]
+        starts = around(np.asarray(positions), self.size[0], self.before)
+        rows = [window(image, start, self.size[0]) for start in starts]
         return np.stack(rows) if rows else np.zeros((0, len(image), *self.size), np.float32)
-
-    def _starts(self, positions: Sequence[int] | np.ndarray) -> list[int]:
-        before = round(self.before * self.size[0])
-        return [int(p) - before for p in positions]
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
-        starts = self._half_overlapping(image.shape[1])
+        starts = half_overlapping(image.shape[1], self.size[0])
         return self._cuts(image, starts).mean(axis=0, keepdims=True)
-
-    def _half_overlapping(self, samples: int) -> list[int]:
-        """Where the windows of a whole signal start."""
-        length = self.size[0]
-        spare = samples - length
-        if spare <= 0:
-            return [spare // 2]
-        count = max(1, -(-2 * spare // length) + 1)
-        return [int(start) for start in np.linspace(0, spare, count).round()]
 
     def _cuts(self, image: np.ndarray, starts: list[int]) -> np.ndarray:
         rows = []
@@ -217,7 +206,7 @@ class Predictor:
         if self.sampling == "whole":
             return 1
         if self.sampling == "crop":
-            return len(self._half_overlapping(shape[1]))
+            return len(half_overlapping(shape[1], self.size[0]))
         return ceil(BEATS_IN_WINDOW * shape[1] / self.size[0])
 
     def cost(self, shape: Sequence[int]) -> int:

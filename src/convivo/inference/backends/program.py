@@ -7,14 +7,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.export import Dim, ExportedProgram
 
 from convivo.geometry import Axes
 from convivo.inference.backends.engine import Unavailable, unavailable
 from convivo.planning.shortage import is_shortage
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
 EXAMPLES = 2  # items of the batch that is traced: of one, torch would fix the number
@@ -39,7 +42,7 @@ class Program:
     exported: its program. bounds: least and greatest size of each axis of (n, C, *S).
     """
 
-    exported: ExportedProgram
+    exported: "ExportedProgram"
     bounds: tuple[tuple[float, float], ...]
 
     def takes(self, shape: Sequence[int]) -> bool:
@@ -105,13 +108,15 @@ def exported(
     Raises:
         Unavailable: torch cannot export the network so.
     """
+    from torch.export import Dim, export  # the exporter is large: only who converts has it
+
     example = torch.zeros(tuple(shape))
     sizes = (dict.fromkeys(free, Dim.AUTO),) if free else None
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of torch, about its own parts
             whole = Answering(network, decode).eval()
-            program = torch.export.export(whole, (example,), dynamic_shapes=sizes)
+            program = export(whole, (example,), dynamic_shapes=sizes)
     except Exception as error:
         if is_shortage(error):
             raise
@@ -119,7 +124,7 @@ def exported(
     return Program(program, _bounds(program))
 
 
-def _bounds(program: ExportedProgram) -> tuple[tuple[float, float], ...]:
+def _bounds(program: "ExportedProgram") -> tuple[tuple[float, float], ...]:
     """Of each axis of the input, from the program's own conditions."""
     name = next(iter(program.graph_signature.user_inputs))
     nodes = {node.name: node for node in program.graph.nodes}
@@ -129,7 +134,7 @@ def _bounds(program: ExportedProgram) -> tuple[tuple[float, float], ...]:
     return (1 if least == EXAMPLES < most else least, most), *(_bound(n, program) for n in sizes)
 
 
-def _bound(size: object, program: ExportedProgram) -> tuple[float, float]:
+def _bound(size: object, program: "ExportedProgram") -> tuple[float, float]:
     if isinstance(size, int):
         return size, size
     symbol = size.node.expr  # type: ignore[attr-defined]

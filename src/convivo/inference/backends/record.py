@@ -36,7 +36,7 @@ def record_key(network: nn.Module, task: Mapping[str, Any], shape: Sequence[int]
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("openvino", "onnxruntime"):
+    for name in ("openvino", "onnx", "onnxscript", "onnxruntime"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
