@@ -12,7 +12,17 @@ import pytest
 import convivo
 
 ROOT = Path(__file__).parents[1]
-VERBS = ["compare", "create", "evaluate", "generate", "inspect", "load", "networks", "plan"]
+VERBS = [
+    "compare",
+    "create",
+    "evaluate",
+    "export",
+    "generate",
+    "inspect",
+    "load",
+    "networks",
+    "plan",
+]
 VERBS += ["predict", "train", "verify"]
 ERRORS = [
     "ConfigError",

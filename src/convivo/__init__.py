@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convivo.architectures.create import create
     from convivo.verbs.compare import compare
     from convivo.verbs.evaluate import evaluate
+    from convivo.verbs.export import export
     from convivo.verbs.generate import generate
     from convivo.verbs.inspect import inspect
     from convivo.verbs.load import load
@@ -37,6 +38,7 @@ _HOMES = {
     "compare": "verbs.compare",
     "create": "architectures.create",
     "evaluate": "verbs.evaluate",
+    "export": "verbs.export",
     "generate": "verbs.generate",
     "inspect": "verbs.inspect",
     "load": "verbs.load",
@@ -60,6 +62,7 @@ __all__ = [
     "compare",
     "create",
     "evaluate",
+    "export",
     "generate",
     "inspect",
     "layers",

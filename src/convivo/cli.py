@@ -233,7 +233,9 @@ def predict(
     out: Out,
     overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
     shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
-    backend: Annotated[Literal["auto", "torch"], _option("What computes.", "--backend")] = "auto",
+    backend: Annotated[
+        Literal["auto", "torch", "openvino", "onnx"], _option("What computes.", "--backend")
+    ] = "auto",
     score_maps: Annotated[
         bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
     ] = False,
@@ -303,6 +305,21 @@ def generate(
         overwrite=overwrite, device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     return Answer(document, lambda: f"{document['done']} images in {out}, the first in grid.png")
+
+
+@app.command(epilog=EPILOG)
+def export(
+    context: typer.Context,
+    run: RunFolder,
+    to: Annotated[Literal["openvino", "onnx", "torch"], _option("Form of the model.", "--to")],
+    out: Out,
+) -> Answer:
+    """Write a run as one folder that predicts without convivo."""
+    from convivo.verbs import export as verb
+
+    document = verb.export(run, to=to, out=out, quiet=context.obj)
+    differs = document["parity"]["agrees"] is False
+    return Answer(document, lambda: verb.text(document), int(differs))
 
 
 @app.command(epilog=EPILOG)

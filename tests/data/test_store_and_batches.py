@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from convivo.arrays.preparation import Preparation
-from convivo.data.batches import Batches, class_weights, items_of, pad_to, window
+from convivo.arrays.windows import window
+from convivo.data.batches import Batches, class_weights, items_of, pad_to
 from convivo.data.sample import Events, Sample
 from convivo.data.store import Store, build_store, in_half
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from convivo.data.batches import Batches, window
+from convivo.arrays.windows import window
+from convivo.data.batches import Batches
 from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.inference.predictor import Predictor

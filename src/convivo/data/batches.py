@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored
+from convivo.arrays.windows import window
 from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.errors import ShapeError
@@ -79,18 +80,6 @@ def items_of(store: Store) -> Items:
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
     joined = np.concatenate(parts) if parts else np.empty(0, np.int64)
     return joined if joined.dtype.kind == "f" else joined.astype(np.int64)
-
-
-def window(image: np.ndarray, start: int, length: int) -> np.ndarray:
-    """(C, T) -> (C, length) from `start`, zeros past either end."""
-    stop = start + length
-    inside = image[:, max(start, 0) : max(min(stop, image.shape[1]), 0)]
-    if inside.shape[1] == length:
-        return inside
-    before = max(-start, 0)
-    out = np.zeros((image.shape[0], length), image.dtype)
-    out[:, before : before + inside.shape[1]] = inside
-    return out
 
 
 def pad_to(array: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -5,7 +5,7 @@ Letters: C channels, *S spatial axes, K classes, n items.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import nn
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
 from convivo.arrays.tiling import tiled_rows
-from convivo.data.batches import Sampling, window
+from convivo.arrays.windows import around, half_overlapping, window
+from convivo.data.batches import Sampling
 from convivo.data.sample import Events
 from convivo.geometry import Axes
 from convivo.inference.room import NoRoom, Room
@@ -24,6 +25,7 @@ from convivo.planning.shortage import is_shortage
 from convivo.tasks.task import Task
 
 WINDOWS = 1024  # cut from a record at once: they overlap
+BEATS_IN_WINDOW = 3  # about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class Predictor:
             Default: cut into `size`, in one piece up to `tiles.WHOLE_TILES` times as many
             positions.
         room: what was learnt of the memory there is.
+        engine: what computes the passes instead of torch, with the same answers.
     """
 
     network: nn.Module
@@ -60,11 +63,17 @@ class Predictor:
     precision: str = "fp32"
     tile: tuple[int, ...] | None = None
     room: Room = field(default_factory=Room, compare=False)
+    engine: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
 
     def answers(self, images: torch.Tensor) -> torch.Tensor:
         """One pass: (n, C, *S) on the network's device -> (n, K, ...) float32."""
         with torch.inference_mode(), autocast(self.precision, images.device.type):
             return self.task.decode(self.network(images)).float()
+
+    def through_torch(self, images: np.ndarray) -> np.ndarray:
+        """One pass of torch, whatever the engine: (n, C, *S) float32 -> (n, K, ...) float32."""
+        device = next(self.network.parameters()).device
+        return self.answers(torch.from_numpy(images).to(device)).cpu().numpy()
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """(n, C, *S) -> (n, K, ...) probabilities, float32, in batches.
@@ -86,10 +95,9 @@ class Predictor:
 
     def _tried(self, images: np.ndarray) -> np.ndarray | None:
         """One pass; None where memory ran out."""
-        device = next(self.network.parameters()).device
+        compute = self.engine or self.through_torch
         try:
-            part = torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(device)
-            return self.answers(part).cpu().numpy()
+            return compute(np.ascontiguousarray(images, np.float32))
         except (RuntimeError, MemoryError) as error:
             if not is_shortage(error):
                 raise
@@ -97,24 +105,18 @@ class Predictor:
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
-        return self._cuts(image, self._starts(positions))
+        return self._cuts(image, around(np.asarray(positions), self.size[0], self.before))
 
     def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """What the network sees of a record (C, T) at n moments: (n, C, size)."""
-        rows = [window(image, start, self.size[0]) for start in self._starts(positions)]
+        starts = around(np.asarray(positions), self.size[0], self.before)
+        rows = [window(image, start, self.size[0]) for start in starts]
         return np.stack(rows) if rows else np.zeros((0, len(image), *self.size), np.float32)
-
-    def _starts(self, positions: Sequence[int] | np.ndarray) -> list[int]:
-        before = round(self.before * self.size[0])
-        return [int(p) - before for p in positions]
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
-        length = self.size[0]
-        spare = image.shape[1] - length
-        count = max(1, -(-2 * spare // length) + 1) if spare > 0 else 1
-        starts = np.linspace(0, spare, count).round().astype(int) if spare > 0 else [spare // 2]
-        return self._cuts(image, [int(start) for start in starts]).mean(axis=0, keepdims=True)
+        starts = half_overlapping(image.shape[1], self.size[0])
+        return self._cuts(image, starts).mean(axis=0, keepdims=True)
 
     def _cuts(self, image: np.ndarray, starts: list[int]) -> np.ndarray:
         rows = []
@@ -196,6 +198,16 @@ class Predictor:
         if self.sampling != "patch":
             return items
         return min(items, self.tiles.count(shape[1:], self.tile_for(shape[1:])))
+
+    def count(self, shape: Sequence[int]) -> int:
+        """Items of an image (C, *S) in all; of beats about, since only a reader knows them."""
+        if self.sampling == "patch":
+            return self.tiles.count(shape[1:], self.tile_for(shape[1:]))
+        if self.sampling == "whole":
+            return 1
+        if self.sampling == "crop":
+            return len(half_overlapping(shape[1], self.size[0]))
+        return ceil(BEATS_IN_WINDOW * shape[1] / self.size[0])
 
     def cost(self, shape: Sequence[int]) -> int:
         """Bytes of the buffers that live all the while an image (C, *S) is answered.

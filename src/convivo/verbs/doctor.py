@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import convivo
+from convivo.inference.backends import BACKENDS, missing
 from convivo.planning.machine import cache_file, processor, remember, this_machine
 from convivo.planning.speeds import MEASUREMENTS, measure_speeds
 from convivo.progress import Progress
@@ -21,7 +22,10 @@ from convivo.verbs.calibrate_memory import CALIBRATION, SMALLEST, calibrate_memo
 from convivo.verbs.resident import can_measure
 
 LIBRARIES = ("torch", "numpy", "scipy", "openvino", "onnxruntime", "wfdb", "tifffile", "nibabel")
-EXTRAS = {"openvino": "fast", "onnxruntime": "fast", "wfdb": "signals", "tifffile": "tiff"}
+EXTRAS = dict.fromkeys(("openvino", "onnx", "onnxscript", "onnxruntime"), "fast") | {
+    "wfdb": "signals",
+    "tifffile": "tiff",
+}
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 MIB = 2**20
 
@@ -140,8 +144,9 @@ def _devices() -> Iterator[dict[str, Any]]:
 
 
 def _backends() -> dict[str, bool]:
-    names = ("openvino", "onnxruntime")
-    return {"torch": True} | {n: importlib.util.find_spec(n) is not None for n in names}
+    """What `predict --backend` can take here; `onnxruntime` is the library of `onnx`."""
+    there = {name: not missing(name) for name in BACKENDS}
+    return there | {"onnxruntime": importlib.util.find_spec("onnxruntime") is not None}
 
 
 def _system_memory() -> tuple[int | None, int | None]:

@@ -63,7 +63,7 @@ def evaluate(
             rule, remedy = "a generator is measured on its run's own data", "Leave --data out"
             raise UsageError("--data", rule, data, remedy)
         return _elsewhere(plan, network, data, reading, limit=limit, quiet=quiet)
-    inspection = _own_data(run)
+    inspection = own_data(run)
     parts = run.folder.json("split.json")
     known = {case.id for case in inspection.cases}
     gone = [name for name in parts[split] if name not in known]
@@ -81,8 +81,12 @@ def evaluate(
     return found.document
 
 
-def _own_data(run: Run) -> Inspection:
-    """The run's data set, read as it was for the training."""
+def own_data(run: Run) -> Inspection:
+    """The run's data set, read as it was for the training.
+
+    Raises:
+        ReadError: it is not there any more, or was given in Python.
+    """
     wish = run.folder.config().get("data", {})
     if not wish.get("path"):
         rule = "the run must know where its data is"

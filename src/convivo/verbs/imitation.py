@@ -7,7 +7,8 @@ import numpy as np
 from torch import nn
 
 from convivo.arrays.preparation import Preparation
-from convivo.data.batches import items_of, window
+from convivo.arrays.windows import window
+from convivo.data.batches import items_of
 from convivo.data.sample import Sample
 from convivo.data.split import Split
 from convivo.data.store import Store, build_store

@@ -5,6 +5,7 @@ Label maps come back on each input's own grid, everything else in a table.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from convivo.inference.fitting import Fitting
 from convivo.progress import Progress
 from convivo.training.allocator import return_memory
 from convivo.training.process_memory import held_now
+from convivo.verbs.computing import TORCH, device_for, must_compute, serving_of
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
@@ -44,26 +46,29 @@ def predict(
         inputs: a file, files, or folders.
         out: the folder to write to. Finished outputs in it are skipped unless `overwrite`.
         shard: "I/N": the I-th of N equal parts of the inputs, counted from 1.
-        backend: "auto" or "torch".
+        backend: what computes: "torch", "openvino", "onnx", or "auto": the one that has been
+            measured to be done first here with the same answers, torch where little is to do.
         score_maps: of a reconstruction also where the errors are, a file beside each image.
         ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
             go through the network at once, and only if that is not enough narrower tiles.
         keep_identifiers: DICOM segmentations say who the patient is, as their images do; otherwise
             a pseudonym.
     Returns:
-        {"schema": 1, "done", "skipped", "failed": [{"path", "error"}], "backend", "seconds"}.
+        {"schema": 1, "done", "skipped", "failed": [{"path", "error"}], "backend", "precision",
+        "seconds"}; several backends that computed, as where one failed midway, as "openvino+torch".
         A bad input, or one that memory does not hold, is reported there and the rest go on.
     Raises:
         ReadError: no input at all. UsageError: a bad option.
     """
     began = time.monotonic()
     run, out = as_run(run), Path(out)
-    _check_options(backend, out)
+    must_compute(backend, device)
+    _check_out(out)
     plan = run.plan
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else list(inputs))
     mine = _shard(found, shard)
     set_threads(threads or plan["threads"])
-    network = run.network.to(pick_device(device))
+    network = run.network.to(pick_device(device_for(backend, device)))
     task = build_task(plan)
     limit = memory_cap(ram)
     if task.output == "samples":
@@ -83,6 +88,8 @@ def predict(
         plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
         keep_identifiers=keep_identifiers,
     )  # fmt: skip
+    serving = serving_of(worker, mine, backend, capped=ram is not None, say=bar.say)
+    worker.use(replace(predictor, engine=serving))
     if task.output == "image":
         outcome = rebuild(worker, mine, bar, maps=score_maps)
     else:
@@ -93,15 +100,13 @@ def predict(
         "done": outcome.done,
         "skipped": outcome.skipped,
         "failed": outcome.failed,
-        "backend": "torch",
+        **(serving.ran if serving else TORCH),
         "seconds": round(time.monotonic() - began, 3),
     }
     return document | ({"beat_positions": outcome.positions} if outcome.positions else {})
 
 
-def _check_options(backend: str, out: Path) -> None:
-    if backend not in ("auto", "torch"):
-        raise UsageError("--backend", "auto or torch", repr(backend), "Use --backend torch")
+def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(out, "--out must be a folder", "a file", "Name another one")
 

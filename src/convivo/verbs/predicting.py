@@ -16,7 +16,9 @@ from convivo.data.sample import Case, Index, Sample
 from convivo.data.store import prepare_sample
 from convivo.errors import ConvivoError, PlanError
 from convivo.geometry import Axes
+from convivo.inference.backends.engine import Unavailable
 from convivo.inference.fitting import Fitting
+from convivo.inference.predictor import Predictor
 from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
 from convivo.verbs.beat_files import predict_record
@@ -58,6 +60,21 @@ class Worker:
             layout="array", root=Path(), task=self.plan["task"], cases=(),
             spatial_dims=self.preparation.spatial_dims,
         )  # fmt: skip
+
+    def use(self, predictor: Predictor) -> None:
+        """From now on this one, the same but for what computes its passes."""
+        self.predictor = self.fitting.predictor = predictor
+
+    def left(self, inputs: list[Input]) -> list[Input]:
+        """Those without an output yet."""
+        if self.overwrite:
+            return inputs
+        if self.predictor.task.output == "map":
+            return [one for one in inputs if not (self.out / one.map_name).exists()]
+        beats = self.predictor.sampling == "window"
+        table = Table(self.out / self.table_name, self.predictor.task, beats=beats)
+        table.read()
+        return [one for one in inputs if not table.has(_name(one, beats))]
 
     def sample(self, one: Input) -> Sample:
         limit = self.fitting.limit
@@ -181,6 +198,8 @@ def reported(one: Input, outcome: Outcome) -> Iterator[None]:
     """What is wrong with one input, or too large of it, does not keep the others from going on."""
     try:
         yield
+    except Unavailable:  # no other input would fare better
+        raise
     except (ConvivoError, OSError) as error:
         outcome.failed.append({"path": str(one.path), "error": str(error)})
     except (MemoryError, RuntimeError) as error:

@@ -69,6 +69,11 @@ class Run:
 
         return generate(self, count=count, out=out, **options)
 
+    def export(self, to: str, out: str | Path, **options: Any) -> dict[str, Any]:
+        from convivo.verbs.export import export
+
+        return export(self, to=to, out=out, **options)
+
     def verify(self) -> dict[str, Any]:
         from convivo.verbs.verify import verify
 

@@ -54,10 +54,10 @@ def _file_hash(path: Path) -> str | None:
 
 
 def _data(run: Run, receipt: dict[str, Any]) -> list[dict[str, str]]:
-    from convivo.verbs.evaluate import _own_data
+    from convivo.verbs.evaluate import own_data
 
     try:
-        inspection = _own_data(run)
+        inspection = own_data(run)
     except ConvivoError as error:
         return [_finding("note", "data", f"the data could not be compared: {error}")]
     if data_hash(inspection)["sha256"] == receipt.get("data", {}).get("sha256"):

@@ -1,0 +1,118 @@
+"""Seconds of an inference at 224 pixels: our backends against our own torch, eager and float32.
+
+Images are answered as `predict` answers them, decoding included: NumPy array in, probabilities out.
+The engines take turns, in a new order each round, so that what else the machine does meets all of
+them; the ratio torch / engine is taken round by round, and its median told with n. Weights are
+drawn: no accuracy is measured, but how far the probabilities lie from torch's is told.
+Run: python bench/inference.py --rounds 15 --out bench/results/inference.md
+"""
+
+import argparse
+import time
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import convivo
+from convivo.inference.backends import missing
+from convivo.inference.backends.onnx_engine import ONNXRuntime
+from convivo.inference.backends.openvino_engine import OpenVINO
+from convivo.inference.backends.program import Programs
+from convivo.inference.backends.torch_engine import Torch
+from convivo.inference.backends.trial import key_of
+from convivo.inference.predictor import Predictor
+from convivo.planning.machine import processor
+from convivo.tasks.classify import Classify
+from convivo.training.precision import has_fast_bf16
+
+NETWORKS = ("resnet18", "resnet50", "densenet121", "vgg16")
+BATCHES = (1, 32)
+SIDE, CLASSES = 224, 10
+MEAN, LEAST = 2.7, 2.3  # gates: geometric mean over networks and batches, and each of them
+
+
+def engines_of(name, precisions):
+    """Torch first, then what is installed here; one network, one conversion."""
+    torch.manual_seed(0)
+    network = convivo.create(name, in_channels=3, num_classes=CLASSES).eval()
+    task = Classify(classes=tuple(map(str, range(CLASSES))))
+    predictor = Predictor(network=network, task=task, sampling="whole", size=(SIDE, SIDE))
+    programs = Programs(network=network, decode=task.decode)
+    threads = torch.get_num_threads()
+    found = [Torch(predictor.through_torch)]
+    if not missing("openvino"):
+        found += [OpenVINO(programs, precision=one, threads=threads) for one in precisions]
+    if not missing("onnx"):
+        found.append(ONNXRuntime(programs, threads=threads))
+    return found
+
+
+def seconds_of(engines, images, rounds):
+    """(rounds, engines) seconds; each engine was warm before."""
+    for engine in engines:
+        engine(images)
+        engine(images)
+    rng = np.random.default_rng(0)
+    seconds = np.empty((rounds, len(engines)))
+    for row in seconds:
+        for place in rng.permutation(len(engines)):
+            began = time.perf_counter()
+            engines[place](images)
+            row[place] = time.perf_counter() - began
+    return seconds
+
+
+def rows_of(name, batch, engines, rounds):
+    """name of engine -> (median milliseconds, median ratio to torch, largest difference)."""
+    shape = (batch, 3, SIDE, SIDE)
+    images = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    reference = engines[0](images)
+    away = [float(np.abs(engine(images) - reference).max()) for engine in engines]
+    seconds = seconds_of(engines, images, rounds)
+    ratios = np.median(seconds[:, :1] / seconds, axis=0)
+    columns = zip(1e3 * np.median(seconds, axis=0), ratios, away, strict=True)
+    return dict(zip(map(key_of, engines), columns, strict=True))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--batch", type=int, action="append", help="default: 1 and 32")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    precisions = ("bf16", "fp32") if has_fast_bf16() else ("fp32",)
+    note = "" if has_fast_bf16() else "; no bf16 on this processor: the gates do not hold here"
+    lines = [
+        f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
+        f"n = {args.rounds} rounds, medians; {SIDE} x {SIDE}, drawn weights{note}.",
+        "",
+        "| network | batch | engine | ms | torch / engine | largest difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    best = []
+    for name in (name for name in NETWORKS if args.only in name):
+        engines = engines_of(name, precisions)
+        for batch in args.batch or BATCHES:
+            rows = rows_of(name, batch, engines, args.rounds)
+            best.append(max(ratio for _, ratio, _ in rows.values()))
+            for key, (ms, ratio, away) in rows.items():
+                lines.append(f"| {name} | {batch} | {key} | {ms:.1f} | {ratio:.2f} | {away:.1e} |")
+                print(lines[-1], flush=True)
+    mean = prod(best) ** (1 / len(best))
+    held = "met" if mean >= MEAN and min(best) >= LEAST else "NOT met"
+    lines += [
+        "",
+        f"The fastest engine of each row: geometric mean {mean:.2f} times torch, least "
+        f"{min(best):.2f}; gate {MEAN} and {LEAST}: {held}.",
+    ]
+    print(lines[-1])
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The exported model against the run's own network, on cases that it did not learn from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from convivo.arrays.placement import Placement
+from convivo.arrays.preparation import Preparation, restore_labels
+from convivo.data.sample import Events, Sample
+from convivo.data.store import prepare_sample
+from convivo.exporting.runner.answers import Answers
+from convivo.inference.backends.agreement import LABELS, disagreement
+from convivo.inference.predictor import Predictor
+
+CASES = 5
+BEATS = 200  # of a record
+WHOLE = 2**26  # values of a map up to which probabilities are compared too
+
+
+def parity_document(
+    samples: Iterator[Sample], predictor: Predictor, answers: Answers, preparation: Preparation
+) -> dict[str, Any]:
+    """What both say of each sample: {"cases": [{"equal", "difference"}], "agrees", ...}.
+
+    equal: share of positions, or items, of the same class; of numbers and images null.
+    difference: the largest one of a probability or value; null where that was not looked at.
+    Cases have no names here: the folder goes where the data do not.
+    """
+    rows: list[dict[str, Any]] = []
+    for sample in samples:
+        image, placement, target = prepare_sample(sample, preparation)
+        if isinstance(target, Events) and not len(target.positions):
+            continue
+        if predictor.task.output == "map":
+            rows.append(_map(image, placement, predictor, answers))
+        else:
+            rows.append(_table(image, target, predictor, answers))
+    differences = [row["difference"] for row in rows if row["difference"] is not None]
+    equal = [row["equal"] for row in rows if row["equal"] is not None]
+    return {
+        "schema": 1,
+        "against": "torch fp32",
+        "cases": rows,
+        "equal": min(equal, default=None),
+        "difference": max(differences, default=None),
+        "agrees": all(row["agrees"] for row in rows) if rows else None,
+    }
+
+
+def _map(
+    image: np.ndarray, placement: Placement, predictor: Predictor, answers: Answers
+) -> dict[str, Any]:
+    away = None
+    if image[0].size * predictor.task.outputs <= WHOLE:
+        theirs, mine = predictor.map(image), answers.map(image)
+        away = float(np.abs(mine - theirs).max())
+        pair = [found.argmax(0).astype(np.uint16) for found in (mine, theirs)]
+    else:
+        pair = [answers.labels(image), predictor.labels(image)]
+    mine, theirs = (restore_labels(labels, placement) for labels in pair)
+    equal = float((mine == theirs).mean())
+    return {"equal": equal, "difference": away, "agrees": equal >= LABELS}
+
+
+def _table(
+    image: np.ndarray, target: Any, predictor: Predictor, answers: Answers
+) -> dict[str, Any]:
+    if isinstance(target, Events):
+        moments = target.positions[:BEATS]
+        theirs, mine = predictor.windows(image, moments), answers.windows(image, moments)
+    else:
+        theirs, mine = predictor.case(image), answers.case(image)[None]
+    equal = None
+    if predictor.task.name == "classify":
+        several = getattr(predictor.task, "several", False)
+        called = [rows > 0.5 if several else rows.argmax(1) for rows in (mine, theirs)]
+        equal = float((called[0] == called[1]).mean())
+    away = float(np.abs(mine - theirs).max(initial=0))
+    agrees = not disagreement(predictor.task, mine, theirs)
+    return {"equal": equal, "difference": away, "agrees": agrees}
+
+
+def words(document: Mapping[str, Any]) -> str:
+    """The same in a sentence."""
+    count = len(document["cases"])
+    if not count:
+        return f"It was not held against the run's own network: {document.get('reason', 'no data')}"
+    told = []
+    if document["equal"] is not None:
+        told.append(f"at least {document['equal']:.4%} of the labels are the same")
+    if document["difference"] is not None:
+        told.append(f"the largest difference is {document['difference']:.2g}")
+    return f"On {count} held-out cases {', '.join(told)}."

@@ -1,0 +1,74 @@
+"""Prepared images through the network: label maps, rows of probabilities, numbers, images.
+
+Letters: C channels, *S spatial sizes, K outputs, n items.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convivo.arrays.mirrored_tiles import mirrored_rows
+from convivo.arrays.rolling import Rows, gathered, strongest
+from convivo.arrays.tiling import tiled_rows
+from convivo.arrays.windows import around, half_overlapping, window
+from convivo.exporting.runner.models import Model
+from convivo.exporting.runner.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network with its pipeline."""
+
+    pipeline: Pipeline
+    model: Model
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """(n, C, *S) -> (n, K, ...) float32, in batches."""
+        step = self.pipeline.items or self.pipeline.batch
+        starts = range(0, len(images), step)
+        return np.concatenate([self._pass(images[start : start + step]) for start in starts])
+
+    def _pass(self, images: np.ndarray) -> np.ndarray:
+        """One call of the model; one that takes a single number of items gets the last repeated."""
+        lacking = max(0, (self.pipeline.items or 0) - len(images))
+        padded = np.concatenate([images, *[images[-1:]] * lacking]) if lacking else images
+        return self.model(np.ascontiguousarray(padded, np.float32))[: len(images)]
+
+    def labels(self, image: np.ndarray) -> np.ndarray:
+        """The strongest class at each position of an image (C, *S): (*S)."""
+        return strongest(self._rows(image), image.shape[1:], len(self.pipeline.output["classes"]))
+
+    def map(self, image: np.ndarray) -> np.ndarray:
+        """An image (C, *S) -> answers (K, *S) float32, tile by tile, blended."""
+        return gathered(self._rows(image), image.shape[1:])
+
+    def _rows(self, image: np.ndarray) -> Rows:
+        tiles, batch = self.pipeline.tiles, self.pipeline.batch
+        tile = tiles.for_image(image.shape[1:], None, None)
+        if tiles.margin is not None:
+            return mirrored_rows(
+                image, self.run, tile=tile, margin=tiles.margin, step=tiles.step, batch=batch
+            )
+        return tiled_rows(
+            image, self.run, tile=tile, overlap=tiles.overlap, batch=batch, multiple=tiles.multiple
+        )
+
+    def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """A record (C, T) and n moments in it -> (n, K, ...)."""
+        return self.run(self.cut(image, positions))
+
+    def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """What the network sees of a record at n moments: (n, C, size)."""
+        (length,) = self.pipeline.size
+        starts = around(positions, length, self.pipeline.before)
+        return np.stack([window(image, start, length) for start in starts])
+
+    def case(self, image: np.ndarray) -> np.ndarray:
+        """The answer to a whole image (C, *S): (K, ...); of a long signal the windows' mean."""
+        if self.pipeline.mode == "patch":
+            return self.map(image)
+        if self.pipeline.mode != "crop":
+            return self.run(image[None])[0]
+        (length,) = self.pipeline.size
+        starts = half_overlapping(image.shape[1], length)
+        return self.run(np.stack([window(image, start, length) for start in starts])).mean(0)

@@ -1,0 +1,18 @@
+"""What can compute a network's answers: torch, OpenVINO, ONNX Runtime. One file per engine."""
+
+import importlib.util
+
+BACKENDS = ("torch", "openvino", "onnx")
+"""Names as `predict --backend` takes them, and says what ran."""
+
+NEEDS = {
+    "torch": (),
+    "openvino": ("openvino",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+}
+"""The packages that each one needs beside torch; all are in the extra `fast`."""
+
+
+def missing(name: str) -> tuple[str, ...]:
+    """The packages that a backend lacks here; nothing is imported."""
+    return tuple(one for one in NEEDS[name] if importlib.util.find_spec(one) is None)

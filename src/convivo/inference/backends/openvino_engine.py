@@ -1,0 +1,139 @@
+"""OpenVINO on the processor: a network converted from its exported program, compiled per size."""
+
+import ctypes
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from convivo.inference.backends.engine import Unavailable, unavailable
+from convivo.inference.backends.program import Program, Programs
+from convivo.planning.shortage import is_shortage
+
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+COMPILED = 3  # networks of different sizes that are kept: each has a copy of the weights
+
+
+class OpenVINO:
+    """An engine (see `Engine`).
+
+    Args:
+        programs: of the network. precision: "fp32" or "bf16". threads: of the processor.
+    """
+
+    name = "openvino"
+
+    def __init__(self, programs: Programs, *, precision: str, threads: int) -> None:
+        self.programs, self.precision, self.threads = programs, precision, threads
+        self._models: list[tuple[Program, Any]] = []
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        request = self._request(images.shape)
+        (answers,) = request.infer([images]).values()
+        return np.asarray(answers, np.float32)
+
+    def _request(self, shape: Sequence[int]) -> Any:
+        """The compiled network for a batch: the first number of items is fixed, others share one.
+
+        What is fixed is a tenth faster; a last batch with fewer items is not worth a compilation.
+        """
+        item = tuple(shape[1:])
+        key = tuple(shape)
+        if key not in self._requests and any(known[1:] == item for known in self._requests):
+            key = (-1, *item)
+        if key not in self._requests:
+            self._requests[key] = self._compiled(shape, key)
+        self._requests.move_to_end(key)
+        while len(self._requests) > COMPILED:
+            self._requests.popitem(last=False)
+        return self._requests[key]
+
+    def _compiled(self, shape: Sequence[int], key: tuple[int, ...]) -> Any:
+        program = self.programs.of(shape)
+        if program.bounds[0][0] == program.bounds[0][1]:
+            key = tuple(shape)
+        options = {
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": self.threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # several processes would share the same cores
+        }
+        try:
+            model = self._model(program).clone()
+            model.reshape(list(key))
+            with _own_signal_stack():
+                compiled = _core().compile_model(model, "CPU", options)
+            return compiled.create_infer_request()
+        except Unavailable:
+            raise
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            raise unavailable("openvino", error) from error
+
+    def _model(self, program: Program) -> Any:
+        for known, model in self._models:
+            if known is program:
+                return model
+        self._models.append((program, converted(program)))
+        return self._models[-1][1]
+
+
+def converted(program: Program) -> Any:
+    """The OpenVINO model of a program, float32.
+
+    Raises:
+        Unavailable: OpenVINO does not know one of its operations.
+    """
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, on copying an exported program
+            return openvino().convert_model(program.exported)
+    except Exception as error:
+        if is_shortage(error):
+            raise
+        raise unavailable("openvino", error) from error
+
+
+def openvino() -> ModuleType:
+    """The library. Its usage statistics are kept from loading: nothing is ever sent."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino as library
+
+    return library
+
+
+@cache
+def _core() -> Any:
+    return openvino().Core()
+
+
+class _SignalStack(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _own_signal_stack() -> Iterator[None]:
+    """OpenVINO gives the process a stack for signal handlers, and frees it with its last model.
+
+    Its address would stay behind, and the next signal that Python handles end the process: the
+    stack that was there before is put back at once.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    library, before = ctypes.CDLL(None), _SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
