@@ -46,6 +46,22 @@ def test_the_parts_add_up(mode: str, library: int) -> None:
     assert found.bound == round(1.25 * found.peak)
 
 
+def test_a_limit_takes_the_reserve_for_bad_luck_and_given_back_memory_needs_little() -> None:
+    trace = traced(batch=64)
+    free, capped, returned = (
+        process(trace, train=True, machine=HERE, **more)
+        for more in ({}, {"limit": 0}, {"keeps": False})
+    )
+    assert free.peak == capped.peak > returned.peak
+    assert free.bound > capped.bound == round(1.25 * capped.peak)
+    between = (free.bound + capped.bound) // 2
+    assert process(trace, train=True, limit=between, machine=HERE).bound == between
+    assert process(trace, train=True, limit=2**40, machine=HERE).bound == free.bound
+    assert returned.peak < returned.bound <= 1.1 * returned.peak
+    predicted = [process(traced("infer"), train=False, limit=n, machine=HERE) for n in (None, 0)]
+    assert predicted[0] == predicted[1]  # predictions are not refused memory
+
+
 def test_what_is_needed_between_steps_counts_only_beyond_the_step() -> None:
     trace = traced()
     base = process(trace, train=True, machine=HERE).peak

@@ -104,7 +104,7 @@ class Keeping:
         if predictor.sampling != "patch":
             return kept + predictor.batch * self._pass(predictor, setting.patch)
         tile = predictor.tile_for(shape[1:])
-        one = predictor.batch * self._pass(predictor, tile)
+        one = predictor.at_once(shape) * self._pass(predictor, tile)
         return kept + predictor.cost(shape) + max(one, predictor.between(shape))
 
     def _predictor(self, setting: Setting) -> Predictor:

@@ -92,7 +92,7 @@ def cost(paths: Iterable[Path | str]) -> int:
         >>> cost(["a.nii.gz", "b.nii", "c.png"])
         10485760
     """
-    formats = {READERS[suffix] for suffix in map(suffix_of, paths) if suffix}
+    formats = set(map(format_of, paths))
     return sum(LIBRARIES.get(one, 0) for one in formats)
 
 
