@@ -9,11 +9,18 @@ from torch import nn
 from convivo.errors import PlanError
 from convivo.progress import Progress
 from convivo.training import easing
-from convivo.training.allocator import keep_memory, keeps_memory
+from convivo.training.allocator import keep_memory, keeps_memory, return_memory
 from convivo.training.easing import Cap, ease, normalizes_over_the_batch
 from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit, train_step
 from convivo.training.state import Counters, State
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """Another training of this process may have asked to keep memory."""
+    return_memory()
+
 
 REFUSALS = [
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),

@@ -25,8 +25,8 @@ def test_a_limit_of_memory_is_that_of_a_rank():
     ranks = plan(**asked, ram="600M", ranks=8, strategy="fsdp").document()
     for document in (alone, ranks):
         jsonschema.validate(document, schema("plan"))
-        assert document["solution"]["bytes"] == document["memory"]["process_bound"]
-        assert document["memory"]["process_bound"] <= 600 * 2**20
+        bound = document["memory"]["process_bound"]
+        assert document["solution"]["bytes"] <= bound <= 600 * 2**20
     assert ranks["batch"] > alone["batch"] > 1  # a rank holds an eighth of the weights
 
 

@@ -124,6 +124,8 @@ def expected_items(worker: Worker, inputs: list[Input]) -> float:
 def _items(worker: Worker, one: Input) -> int | None:
     try:
         header = read_header(one.path, one.index)
+        if len(header.shape) != worker.preparation.spatial_dims:
+            return None
         affine, spacing = header.affine, header.spacing
         shape = prepared_shape(header.shape, worker.preparation, affine=affine, spacing=spacing)
     except (ConvivoError, OSError):
