@@ -90,7 +90,7 @@ def process(
     peak = library + heap + code + data
     at_most, unlucky = bound(peak, machine), round((peak - heap + most) * (1 + LEFT))
     if train and not keeps:
-        at_most = bound(peak - heap, machine) + round(heap * (1 + RETURNED))
+        at_most = bound(library + code, machine) + round((heap + data) * (1 + RETURNED))
     if train and limit is not None:
         unlucky = min(unlucky, limit)
     return Process(
