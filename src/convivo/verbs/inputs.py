@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convivo.data.layouts import detect
-from convivo.data.readers import format_of, read_header, reader_for, suffix_of
+from convivo.data.naming import TEXT, map_name
+from convivo.data.readers import read_header, reader_for, suffix_of
 from convivo.data.sample import Index
 from convivo.data.unlabelled import opened
 from convivo.errors import ConvivoError, ReadError, UsageError
 
-TEXT = (".txt", ".tsv")  # may be a README: read only where a layout says it is data
-LOSSY = (".jpg", ".jpeg", ".bmp")  # change or waste values: their label maps are PNG files
 LEFT_OUT = ("missing-label", "unreadable", "truncated")  # of training, not of a prediction
 
 
@@ -26,22 +25,8 @@ class Input:
 
     @property
     def map_name(self) -> str:
-        """What its label map is called.
-
-        Example:
-            >>> Input(id="a/b.jpg", path=Path("b.jpg")).map_name
-            'a/b.png'
-            >>> Input(id="s.npz#2", path=Path("s.npz"), index=2).map_name
-            's.npz#2.npy'
-            >>> Input(id="scan/3", path=Path("scan/3")).map_name  # a DICOM series
-            'scan/3.dcm'
-        """
-        if format_of(self.path) == "dicom":
-            return self.id if self.id.lower().endswith(".dcm") else f"{self.id}.dcm"
-        if self.index is not None:
-            return f"{self.id}.npy"
-        name = Path(self.id)
-        return (name.with_suffix(".png") if name.suffix.lower() in LOSSY else name).as_posix()
+        """What its label map is called."""
+        return map_name(self.id, self.path, self.index)
 
     @property
     def record(self) -> str:

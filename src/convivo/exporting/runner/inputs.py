@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.readers import format_of, read_header, reader_for, suffix_of
+from convivo.data.naming import TEXT, map_name
+from convivo.data.readers import read_header, reader_for, suffix_of
 from convivo.errors import ConvivoError, ReadError
-
-TEXT = (".txt", ".tsv")  # may be a README
-LOSSY = (".jpg", ".jpeg", ".bmp")  # change values: their label maps are PNG files
 
 
 @dataclass(frozen=True)
@@ -22,12 +20,7 @@ class Item:
     @property
     def map_name(self) -> str:
         """What its label map is called, as `convivo predict` calls it."""
-        if format_of(self.path) == "dicom":
-            return self.name if self.name.lower().endswith(".dcm") else f"{self.name}.dcm"
-        if self.index is not None:
-            return f"{self.name}.npy"
-        name = Path(self.name)
-        return (name.with_suffix(".png") if name.suffix.lower() in LOSSY else name).as_posix()
+        return map_name(self.name, self.path, self.index)
 
 
 def find_items(given: Sequence[str]) -> list[Item]:

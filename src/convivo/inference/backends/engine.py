@@ -1,10 +1,13 @@
 """What every engine offers, and how one says that it cannot."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 
 from convivo.errors import UsageError
+from convivo.planning.shortage import is_shortage
 
 
 class Engine(Protocol):
@@ -35,3 +38,19 @@ def unavailable(name: str, got: object) -> Unavailable:
     told = words[0] if words else type(got).__name__
     rule = f"{name} must give this network's answers"
     return Unavailable("--backend", rule, told, "Use --backend torch")
+
+
+@contextmanager
+def converting(name: str) -> Iterator[None]:
+    """Whatever a library says of a network that it cannot take is `Unavailable`.
+
+    What there is no memory for stays what it is: fewer items may do.
+    """
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception as error:
+        if is_shortage(error):
+            raise
+        raise unavailable(name, error) from error

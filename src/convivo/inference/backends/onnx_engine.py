@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from convivo.inference.backends.engine import Unavailable, unavailable
+from convivo.inference.backends.engine import converting
 from convivo.inference.backends.program import Program, Programs
-from convivo.planning.shortage import is_shortage
 
 ERRORS_ONLY = 3  # of ONNX Runtime's five levels of messages
 
@@ -37,14 +36,8 @@ class ONNXRuntime:
         for known, session in self._sessions:
             if known is program:
                 return session
-        try:
+        with converting("onnx"):
             session = self._opened(converted(program).SerializeToString())
-        except Unavailable:
-            raise
-        except Exception as error:
-            if is_shortage(error):
-                raise
-            raise unavailable("onnx", error) from error
         self._sessions.append((program, session))
         return session
 
@@ -66,15 +59,8 @@ def converted(program: Program) -> Any:
     """
     import torch
 
-    try:
-        with _silence():
-            made = torch.onnx.export(
-                program.exported, dynamo=True, external_data=False, verbose=False
-            )
-    except Exception as error:
-        if is_shortage(error):
-            raise
-        raise unavailable("onnx", error) from error
+    with converting("onnx"), _silence():
+        made = torch.onnx.export(program.exported, dynamo=True, external_data=False, verbose=False)
     assert made is not None, "the new exporter gives its program back"
     return made.model_proto
 

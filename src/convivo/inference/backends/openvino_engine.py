@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from convivo.inference.backends.engine import Unavailable, unavailable
+from convivo.inference.backends.engine import converting
 from convivo.inference.backends.program import Program, Programs
-from convivo.planning.shortage import is_shortage
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 COMPILED = 3  # networks of different sizes that are kept: each has a copy of the weights
@@ -67,18 +66,12 @@ class OpenVINO:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # several processes would share the same cores
         }
-        try:
+        with converting("openvino"):
             model = self._model(program).clone()
             model.reshape(list(key))
             with _own_signal_stack():
                 compiled = _core().compile_model(model, "CPU", options)
             return compiled.create_infer_request()
-        except Unavailable:
-            raise
-        except Exception as error:
-            if is_shortage(error):
-                raise
-            raise unavailable("openvino", error) from error
 
     def _model(self, program: Program) -> Any:
         for known, model in self._models:
@@ -94,14 +87,9 @@ def converted(program: Program) -> Any:
     Raises:
         Unavailable: OpenVINO does not know one of its operations.
     """
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch, on copying an exported program
-            return openvino().convert_model(program.exported)
-    except Exception as error:
-        if is_shortage(error):
-            raise
-        raise unavailable("openvino", error) from error
+    with converting("openvino"), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, on copying an exported program
+        return openvino().convert_model(program.exported)
 
 
 def openvino() -> ModuleType:

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from convivo.geometry import Axes
-from convivo.inference.backends.engine import Unavailable, unavailable
-from convivo.planning.shortage import is_shortage
+from convivo.inference.backends.engine import Unavailable, converting, unavailable
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -112,15 +111,10 @@ def exported(
 
     example = torch.zeros(tuple(shape))
     sizes = (dict.fromkeys(free, Dim.AUTO),) if free else None
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of torch, about its own parts
-            whole = Answering(network, decode).eval()
-            program = export(whole, (example,), dynamic_shapes=sizes)
-    except Exception as error:
-        if is_shortage(error):
-            raise
-        raise unavailable("torch's exporter", error) from error
+    with converting("torch's exporter"), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of torch, about its own parts
+        whole = Answering(network, decode).eval()
+        program = export(whole, (example,), dynamic_shapes=sizes)
     return Program(program, _bounds(program))
 
 
