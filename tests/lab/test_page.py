@@ -114,6 +114,21 @@ def test_the_keyboard_alone_goes_everywhere(tab: Watched) -> None:
     tab.page.wait_for_selector("dialog[open]", state="detached")
 
 
+def test_a_key_right_after_a_dialog_closed_is_not_lost(tab: Watched) -> None:
+    tab.show(LECTURE)
+    tab.press("?")
+    tab.page.wait_for_selector("dialog[open]")
+    held = tab.page.evaluate(
+        "() => { const open = document.querySelector('dialog[open]'); open.close();"
+        " const at = document.activeElement;"
+        " const d = new KeyboardEvent('keydown', {key: 'd', bubbles: true, cancelable: true});"
+        " at.dispatchEvent(d); return open.contains(at); }"
+    )
+    assert held, "the closed dialog must still hold the focus here, or this test shows nothing"
+    tab.page.wait_for_selector("dialog[open] .card")
+    assert tab.page.locator("dialog[open] h2").text_content() == "Data"
+
+
 def test_every_control_is_reached_by_tab_and_keeps_the_focus_when_used(tab: Watched) -> None:
     tab.show(LECTURE)
     reached = []

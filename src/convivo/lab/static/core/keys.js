@@ -55,7 +55,8 @@ export function keyList() {
 export function taken(event) {
   const target = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey) return true;
-  if (target.closest?.("dialog")) return true;
+  // open: a dialog that was just closed holds the focus until the next frame
+  if (target.closest?.("dialog[open]")) return true;
   const tag = target.tagName;
   if (tag === "SELECT" || tag === "TEXTAREA") return true;
   if (tag === "INPUT") return target.type !== "checkbox" || event.key === " ";
