@@ -71,7 +71,7 @@ def forward(layer: Layer) -> int:
         return layer.y + layer.w
     if layer.groups > 1:
         return grouped_kernels.forward(layer)
-    if _is_product(layer):
+    if is_product(layer):
         panels = torch.get_num_threads() * PANEL * layer.bytes
         return layer.x + layer.w + layer.y + panels
     x, w, y = _blocks(layer, flat_below=WIDE, step=WIDE)
@@ -86,7 +86,7 @@ def backward_data(layer: Layer) -> int:
         return layer.x + layer.w
     if layer.groups > 1:
         return grouped_kernels.backward_data(layer)
-    if _is_product(layer):
+    if is_product(layer):
         return max(layer.x + layer.w, 3 * layer.x)
     if layer.is_strided and layer.is_dilated:
         return unrolled_windows.backward_data(layer)
@@ -111,7 +111,7 @@ def backward_weight(layer: Layer) -> int:
     """Likewise for the gradient of w."""
     if layer.groups > 1 and not layer.plain:
         return grouped_kernels.backward_weight(layer)
-    if _is_product(layer):
+    if is_product(layer):
         return max(layer.x + layer.w, 3 * layer.w)
     if layer.is_half:
         return _backward_weight_half(layer)
@@ -126,7 +126,7 @@ def backward_weight(layer: Layer) -> int:
 
 def unwritten(layer: Layer) -> int:
     """Bytes of what `backward_weight` needs that no kernel writes to."""
-    plain = layer.groups > 1 or layer.is_half or _is_product(layer)
+    plain = layer.groups > 1 or layer.is_half or is_product(layer)
     return 0 if plain or not _by_matrix(layer) else unrolled_windows.unwritten(layer)
 
 
@@ -164,7 +164,7 @@ def _divisor(channels: int, most: int) -> int:
     return max(n for n in range(1, most + 1) if blocks % n == 0)
 
 
-def _is_product(layer: Layer) -> bool:
+def is_product(layer: Layer) -> bool:
     """A kernel as large as the grid is a fully connected layer, computed channels last."""
     alone = layer.groups == 1 and max(layer.padding) == 0 and layer.taps > 1
     return alone and layer.kernel == layer.fine and not layer.plain

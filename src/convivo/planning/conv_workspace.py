@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convivo.planning import avx2_kernels, channel_blocks
+from convivo.planning import avx2_kernels, channel_blocks, tile_kernels
 from convivo.planning.conv_backend import conv_backend
 from convivo.planning.conv_layer import WIDE, Layer, lane
 
@@ -79,7 +79,9 @@ def _copy(tensor: Tensor) -> int:
 
 def _kernels() -> ModuleType:
     """oneDNN's for this processor."""
-    return channel_blocks if lane() == WIDE else avx2_kernels
+    if lane() != WIDE:
+        return avx2_kernels
+    return tile_kernels if tile_kernels.has_tiles() else channel_blocks
 
 
 def _data(layer: Layer, *, forward: bool) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from convivo.planning.conv_layer import WIDE, lane
 from convivo.planning.conv_workspace import convolution, convolution_backward, unwritten
+from convivo.planning.tile_kernels import has_tiles
 
 Rule = Callable[[tuple, Any], int]
 PANELS = 2**17
@@ -55,9 +56,13 @@ def _logits_loss(args: tuple, out: Any) -> int:
 def _packed(args: tuple, out: Any) -> int:
     """Blocks of the factors as bfloat16 products want them: 0.08 to 0.15 MB, whatever the size.
 
+    With matrix tiles they are twice as large.
+
     Processors without wide registers have no such product; theirs takes the factors as they are.
     """
-    return PANELS if out.dtype == torch.bfloat16 and lane() == WIDE else 0
+    if out.dtype != torch.bfloat16 or lane() != WIDE:
+        return 0
+    return PANELS * (2 if has_tiles() else 1)
 
 
 @functools.cache
