@@ -12,7 +12,7 @@ from convivo.errors import DataError, ReadError, UsageError
 from convivo.files import write_json
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.measure import headline, measure
-from convivo.verbs.prediction_memory import memory_cap
+from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import pick_device
 
@@ -58,6 +58,7 @@ def evaluate(
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device))
     limit = memory_cap(ram)
+    hold_little(limit)
     if data is not None:
         if plan["task"] == "generate":
             rule, remedy = "a generator is measured on its run's own data", "Leave --data out"

@@ -18,7 +18,7 @@ from convivo.verbs.computing import TORCH, device_for, must_compute, serving_of
 from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
-from convivo.verbs.prediction_memory import memory_cap
+from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.rebuilding import rebuild
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import build_predictor, build_task, pick_device
@@ -71,6 +71,7 @@ def predict(
     network = run.network.to(pick_device(device_for(backend, device)))
     task = build_task(plan)
     limit = memory_cap(ram)
+    hold_little(limit)
     if task.output == "samples":
         rule, remedy = "a run that answers inputs", "Use convivo generate"
         raise UsageError("predict", rule, "a run that generates", remedy)

@@ -10,6 +10,7 @@ import numpy as np
 from convivo.arrays.preparation import Preparation, prepared_shape
 from convivo.config import size
 from convivo.data.readers import read_header
+from convivo.data.readers.containers import hold_at_most
 from convivo.data.sample import Header
 from convivo.errors import ConvivoError, PlanError
 from convivo.geometry import Axes
@@ -18,6 +19,7 @@ from convivo.planning.overhead import approximate
 
 MIB = 2**20
 READING = 2  # copies of the stored values while a file is read
+CONTAINERS = 8  # the part of memory that containers of many items may be held in
 PREPARING = 3  # copies of the larger grid, in float32, beside the stored values
 
 
@@ -37,6 +39,12 @@ def memory_cap(ram: str | int | None) -> int | None:
 def cap_of_run(plan: Mapping[str, Any]) -> int | None:
     """What a run stays within: what it was planned for, and never more than the machine gives."""
     return memory_cap((plan.get("solution") or {}).get("limit"))
+
+
+def hold_little(limit: int | None) -> None:
+    """Leave memory to the network: inputs are read in order, which needs no whole containers."""
+    if limit is not None:
+        hold_at_most(limit // CONTAINERS)
 
 
 def must_hold_input(

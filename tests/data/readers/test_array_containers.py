@@ -113,7 +113,7 @@ def container(path: Path, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("held", [True, False])
 def test_container_index_runs_over_train_val_test(tmp_path, monkeypatch, shape, held):
     if not held:
-        monkeypatch.setattr(containers, "HELD_BYTES", 0)
+        monkeypatch.setattr(containers.shelf, "most", 0)
     arrays = container(tmp_path / "a.npz", shape)
     together = np.concatenate([arrays[f"{split}_images"] for split in ("train", "val", "test")])
     assert read_header(tmp_path / "a.npz").count == 10
@@ -124,6 +124,26 @@ def test_container_index_runs_over_train_val_test(tmp_path, monkeypatch, shape, 
     for index in (10, -1, None):
         with pytest.raises(ReadError, match=f"items 0 to 9; got {index}"):
             read(tmp_path / "a.npz", index)
+
+
+def test_containers_are_held_within_a_budget_and_the_last_one_used_stays(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{name}.idx" for name in "abc"]
+    for number, path in enumerate(paths):
+        path.write_bytes(idx_bytes(np.full((10, 10, 10), number, np.uint8)))
+    monkeypatch.setattr(containers, "shelf", containers.Shelf(2000))
+    opened = []  # how often a file's bytes were begun anew
+    unfold = containers.Stack._decode
+    monkeypatch.setattr(
+        containers.Stack, "_decode", lambda s, *a: opened.append(s.path.stem) or unfold(s, *a)
+    )
+    for name in "ababcacab":
+        path = tmp_path / f"{name}.idx"
+        assert read(path, 3).array.max() == "abc".index(name)
+    assert "".join(opened) == "abcab", "the one used longest ago goes"
+    monkeypatch.setattr(containers.shelf, "most", 0)
+    read(paths[0], 3)
+    read(paths[0], 4)
+    assert opened[-2:] == ["a", "a"], "an item at a time"
 
 
 def test_items_are_arrays_of_their_own(tmp_path):
@@ -149,7 +169,7 @@ def test_idx_of_every_type(tmp_path, monkeypatch, kind, suffix):
     path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
     assert (read_header(path).count, read_header(path).shape) == (4, (7, 9))
     np.testing.assert_array_equal(read(path, 2).array[0], array[2])
-    monkeypatch.setattr(containers, "HELD_BYTES", 0)
+    monkeypatch.setattr(containers.shelf, "most", 0)
     np.testing.assert_array_equal(read(path, 1).array[0], array[1])
     with pytest.raises(ReadError, match="items are numbered 0 to 3; got 4"):
         read(path, 4)

@@ -1,12 +1,14 @@
 """Many items of one shape in one file (.npz member, IDX): read one at a time, whatever the size.
 
-A compressed file of megabytes can unfold to gigabytes. Small stacks are held; of large ones only
-the stream is open, so that items read in order cost one pass and one item of memory.
+A compressed file of megabytes can unfold to gigabytes. Small stacks are held, together no more than
+a budget; of others only the stream is open, so that items read in order cost one pass and one item
+of memory.
 """
 
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -18,6 +20,35 @@ from convivo.data.sample import Header
 from convivo.errors import ReadError
 
 HELD_BYTES = 512 * 2**20
+
+
+class Shelf:
+    """The stacks that are held, of all files together; room is made by those used longest ago."""
+
+    def __init__(self, most: int = HELD_BYTES) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        self._stacks: list[weakref.ref[Stack]] = []
+
+    def takes(self, stack: "Stack") -> bool:
+        """Whether a stack may be held; it is then the one used last."""
+        if stack.nbytes > self.most:
+            return False
+        with self._lock:
+            there = [other for ref in self._stacks if (other := ref()) is not None]
+            others = [other for other in there if other is not stack]
+            while others and sum(one.nbytes for one in others) > self.most - stack.nbytes:
+                others.pop(0).let_go()
+            self._stacks = [weakref.ref(one) for one in (*others, stack)]
+        return True
+
+
+shelf = Shelf()
+
+
+def hold_at_most(count: int) -> None:
+    """From now on so many bytes of stacks are held, or fewer: for who reads items in order."""
+    shelf.most = min(HELD_BYTES, count)
 
 
 class Stack:
@@ -62,13 +93,12 @@ class Stack:
         if not 0 <= index < len(self):
             rule = f"items are numbered 0 to {len(self) - 1}"
             raise ReadError(self.path, rule, index, "Choose an item that exists")
-        if self._order == "F" or self._item_bytes * len(self) <= HELD_BYTES:
+        if shelf.takes(self) or self._order == "F":
             return self.array()[index].copy()
         with self._lock:
             stream = self._own_stream()
             stream.seek(self._offset + index * self._item_bytes)
-            data = stream.read(self._item_bytes)
-        return self._decode(data, self.shape[1:])
+            return self._decode(stream, self.shape[1:])
 
     def array(self) -> np.ndarray:
         """All items (n, ...), held from the first call on. For labels and small stacks."""
@@ -76,11 +106,19 @@ class Stack:
             if self._held is None:
                 with self._open() as stream:
                     stream.seek(self._offset)
-                    data = stream.read(self._item_bytes * len(self))
-                    self._held = self._decode(data, self.shape)
+                    self._held = self._decode(stream, self.shape)
                     # reading to the end makes gzip and zip verify their checksums
                     self._refuse_rest(stream.read(1))
             return self._held
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all items."""
+        return self._item_bytes * len(self)
+
+    def let_go(self) -> None:
+        """Hold the items no longer."""
+        self._held = None
 
     def close(self) -> None:
         """Close the stream that reading left open."""
@@ -97,11 +135,17 @@ class Stack:
             self._stream, self._process = self._open(), os.getpid()
         return self._stream
 
-    def _decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
-        if len(data) != math.prod(shape) * self.dtype.itemsize:
-            raise truncated(self.path, f"{len(data)} bytes for shape {shape} of {self.dtype}")
+    def _decode(self, stream: BinaryIO, shape: tuple[int, ...]) -> np.ndarray:
+        """The next values of a stream, read to where they stay."""
+        data = np.empty(math.prod(shape) * self.dtype.itemsize, np.uint8)
+        got, view = 0, data.data
+        while got < len(data) and (more := stream.readinto(view[got:])):  # type: ignore[attr-defined]
+            got += more
+        if got < len(data):
+            raise truncated(self.path, f"{got} bytes for shape {shape} of {self.dtype}")
         native = self.dtype.newbyteorder("=")
-        return np.frombuffer(data, self.dtype).reshape(shape, order=self._order).astype(native)
+        values = data.view(self.dtype).reshape(shape, order=self._order)
+        return values.astype(native, copy=False)
 
     def _refuse_rest(self, rest: bytes) -> None:
         if rest:
