@@ -1,0 +1,173 @@
+"""A whole 3D case, from file to file: our prediction against MONAI's sliding window, same weights.
+
+The network is MONAI's BasicUNet (32 to 256 features), its weights drawn; every engine reads a NIfTI
+volume, standardises it, predicts its classes and writes them beside. They take turns, in a new
+order each round; the ratio MONAI / engine is taken round by round, and its median told with n.
+"its tiles": cut, overlapped and blended as MONAI does it, with 96^3 and a half. "as shipped": what
+`predict` does by default. What a process holds at most is looked at in a process of its own each.
+Run: python bench/whole_case.py --rounds 3 --out bench/results/whole_case.md
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from peers import monai_networks
+
+from convivo.data.readers import read, write_labels
+from convivo.inference.backends import missing
+from convivo.inference.backends.openvino_engine import OpenVINO
+from convivo.inference.backends.program import Programs
+from convivo.inference.predictor import Predictor
+from convivo.planning.machine import processor
+from convivo.tasks.segment import Segment
+from convivo.training.allocator import return_memory
+from convivo.training.process_memory import PeakWatch, held_now
+from convivo.training.precision import has_fast_bf16
+
+TILE, OVERLAP, CLASSES = (96, 96, 96), 0.5, 3
+GATES = {"its tiles, OpenVINO bf16": 3.5, "as shipped, OpenVINO bf16": 10.0}
+
+
+def network():
+    torch.manual_seed(0)
+    unet = monai_networks().BasicUNet(spatial_dims=3, in_channels=1, out_channels=CLASSES)
+    return unet.eval()
+
+
+def monai(net, source, target, precision="fp32"):
+    """As its tutorials do it."""
+    from monai.inferers import sliding_window_inference
+
+    file = nib.load(source)
+    image = torch.from_numpy(standard(np.asarray(file.dataobj, np.float32)[None, None]))
+    cast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+    with torch.inference_mode(), cast:
+        answers = sliding_window_inference(image, TILE, 1, net, overlap=OVERLAP, mode="gaussian")
+    labels = answers[0].argmax(0).to(torch.uint8).numpy()
+    nib.save(nib.Nifti1Image(labels, file.affine), target)
+
+
+def ours(predictor, source, target):
+    labels = predictor.labels(standard(read(source).array.astype(np.float32)))
+    write_labels(target, labels, like=source)
+
+
+def standard(image):
+    return (image - image.mean()) / image.std()
+
+
+def engines():
+    """name -> function of two paths."""
+    net = network()
+    task = Segment(classes=tuple(map(str, range(CLASSES))))
+    whole = {"network": net, "task": task, "sampling": "patch", "size": TILE, "batch": 1}
+    whole |= {"overlap": OVERLAP, "multiple": (16, 16, 16)}
+    programs = Programs(network=net, decode=task.decode)
+    found = {"MONAI": partial(monai, net), "its tiles, torch": partial(ours, tiled(whole, None))}
+    precisions = ("bf16", "fp32") if has_fast_bf16() else ("fp32",)
+    if "bf16" in precisions:
+        found["MONAI + bf16"] = partial(monai, net, precision="bf16")
+    for one in () if missing("openvino") else precisions:
+        engine = OpenVINO(programs, precision=one, threads=torch.get_num_threads())
+        found[f"its tiles, OpenVINO {one}"] = partial(ours, tiled(whole, engine))
+        found[f"as shipped, OpenVINO {one}"] = partial(ours, Predictor(**whole, engine=engine))
+    return found
+
+
+def tiled(whole, engine):
+    return Predictor(**whole, tile=TILE, engine=engine)
+
+
+def volume(size, path):
+    """A smooth volume with noise."""
+    rng = np.random.default_rng(1)
+    coarse = rng.normal(size=[n // 8 for n in size]).astype(np.float32)
+    fine = coarse.repeat(8, 0).repeat(8, 1).repeat(8, 2)
+    nib.save(nib.Nifti1Image(fine + rng.normal(size=size).astype(np.float32) / 4, np.eye(4)), path)
+    return path
+
+
+def seconds_of(found, source, folder, rounds):
+    """(rounds, engines) seconds; each engine was warm before."""
+    rng, seconds = np.random.default_rng(0), np.empty((rounds, len(found)))
+    runs = [partial(run, source, folder / f"{i}.nii.gz") for i, run in enumerate(found.values())]
+    for row in [np.empty(len(found)), *seconds]:
+        for place in rng.permutation(len(found)):
+            began = time.perf_counter()
+            runs[place]()
+            row[place] = time.perf_counter() - began
+    return seconds
+
+
+def held_by(name, source):
+    """MiB that a process comes to hold for one case, beyond what it holds before."""
+    command = [sys.executable, __file__, "--once", name, "--source", str(source)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(said.split()[-1]) / 2**20
+
+
+def once(name, source):
+    run = engines()[name]
+    if not name.startswith("MONAI"):
+        return_memory()  # as `predict` does where memory is scarce
+    before = held_now()
+    with PeakWatch() as watch, tempfile.TemporaryDirectory() as folder:
+        run(source, Path(folder) / "out.nii.gz")
+    print(watch.peak - before)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, nargs=3, default=(160, 160, 128))
+    parser.add_argument("--once", help="an engine")
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    if args.once:
+        return once(args.once, args.source)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = volume(args.size, folder / "case.nii.gz")
+        found = engines()
+        seconds = seconds_of(found, source, folder, args.rounds)
+        labels = [np.asarray(nib.load(folder / f"{i}.nii.gz").dataobj) for i in range(len(found))]
+        held = [held_by(one, source) for one in found]
+    text = table(args, list(found), seconds, labels, held)
+    print(text)
+    if args.out:
+        args.out.write_text(text)
+
+
+def table(args, names, seconds, labels, held):
+    ratios = np.median(seconds[:, :1] / seconds, axis=0)
+    lines = [
+        "# A whole 3D case against MONAI's sliding window",
+        "",
+        f"{' x '.join(map(str, args.size))} voxels, file to file; {processor()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; n = {args.rounds} rounds, "
+        "medians. Made by `python bench/whole_case.py`.",
+        "",
+        "| engine | s | MONAI / engine | gate | same classes as MONAI | MiB held | of MONAI's |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for place, name in enumerate(names):
+        same = float((labels[place] == labels[0]).mean())
+        lines.append(
+            f"| {name} | {np.median(seconds[:, place]):.2f} | {ratios[place]:.1f} "
+            f"| {GATES.get(name, '')} | {same:.2%} | {held[place]:,.0f} "
+            f"| {held[place] / held[0]:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
