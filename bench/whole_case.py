@@ -29,8 +29,8 @@ from convivo.inference.predictor import Predictor
 from convivo.planning.machine import processor
 from convivo.tasks.segment import Segment
 from convivo.training.allocator import return_memory
-from convivo.training.process_memory import PeakWatch, held_now
 from convivo.training.precision import has_fast_bf16
+from convivo.training.process_memory import PeakWatch, held_now
 
 TILE, OVERLAP, CLASSES = (96, 96, 96), 0.5, 3
 GATES = {"its tiles, OpenVINO bf16": 3.5, "as shipped, OpenVINO bf16": 10.0}
@@ -133,7 +133,8 @@ def main():
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.once:
-        return once(args.once, args.source)
+        once(args.once, args.source)
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = volume(args.size, folder / "case.nii.gz")

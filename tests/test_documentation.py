@@ -116,6 +116,7 @@ def test_a_claim_is_a_short_script_a_figure_and_a_section(name: str) -> None:
     assert table[1].count("\n") > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_can_be_measured_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -12,7 +12,7 @@ from convivo.architectures import ARCHITECTURES
 from .every_network import DEEP, batch, small
 
 # one of each kind in its hardest dimension; the rest takes minutes
-FAST = {("lenet5_1998", 1), ("vgg11", 1), ("resnet18", 2), ("segnet", 2), ("unet", 3)}
+FAST = {("lenet5_1998", 1), ("resnet18", 2), ("unet", 3)}
 EVERY = [
     pytest.param(name, dims, marks=() if (name, dims) in FAST else pytest.mark.slow)
     for name in ARCHITECTURES

@@ -62,7 +62,7 @@ def test_a_batch_holds_what_was_told(dims: int, maps: bool) -> None:
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("labels", [None, "nearest", "linear"])
-@pytest.mark.parametrize("grow", [6, 12])
+@pytest.mark.parametrize("grow", [6, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_augmentation_takes_no_more_than_was_told(
     dims: int, channels: int, labels: str | None, grow: int, in_place: bool

@@ -47,7 +47,7 @@ def test_a_table_is_the_same(
         assert float(mine["p_infected"]) == pytest.approx(float(theirs["p_infected"]), abs=0.02)
 
 
-@BOTH
+@pytest.mark.parametrize("backend", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_label_maps_are_the_same(backend: str, journey: Journeys, tmp_path: Path) -> None:
     pytest.importorskip(backend)
     volumes = journey("volumes")

@@ -44,7 +44,9 @@ def test_a_streamed_run_gives_the_same_bytes(
     assert streamed.folder.config()["data"]["store"] == str(place)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k == "volumes" else pytest.mark.slow) for k in KINDS]
+)
 def test_what_fits_memory_is_packed_on_request_and_read_back(
     kind: str, journey: Journeys, tmp_path: Path
 ) -> None:

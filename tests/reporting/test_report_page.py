@@ -161,7 +161,9 @@ def drop_one(document, path=()):
 
 
 @pytest.mark.parametrize("part", ["inspection", "plan", "split", "evaluation", "receipt", "config"])
-@pytest.mark.parametrize("make", [volumes, beats, images])
+@pytest.mark.parametrize(
+    "make", [volumes, *(pytest.param(m, marks=pytest.mark.slow) for m in (beats, images))]
+)
 def test_any_missing_or_null_key_is_survived(make, part):
     whole = replace(make(), best=[], worst=[], examples=[])
     if part == "split":

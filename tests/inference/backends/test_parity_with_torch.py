@@ -14,8 +14,11 @@ from convivo.tasks.segment import Segment
 
 from .engines import CASES, CLASSES, ENGINES, engine_of, images, predictor_of, programs_of
 
-FAST = ("classes 1D", "number 3D", "maps 3D", "images 2D")
+FAST = ("classes 1D", "images 2D")  # maps of volumes: see journey/test_prediction_backends.py
 BOTH = pytest.mark.parametrize("name", ENGINES)
+OPENVINO = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "openvino" else pytest.mark.slow) for n in ENGINES]
+)
 
 
 def close(found, expected):
@@ -37,7 +40,10 @@ def test_answers_of_every_task_are_those_of_torch(name, case, openvino):
 
 
 @BOTH
-@pytest.mark.parametrize(("case", "size"), [("maps 1D", (95,)), ("maps 2D", (61, 50))])
+@pytest.mark.parametrize(
+    ("case", "size"),
+    [("maps 1D", (95,)), pytest.param("maps 2D", (61, 50), marks=pytest.mark.slow)],
+)
 def test_maps_from_tiles_that_reach_beyond_the_image_are_those_of_torch(name, case, size, openvino):
     predictor = predictor_of(case, batch=4, tile=(32, 16)[: len(size)])
     image = images(1, len(size), size=size)[0]
@@ -47,7 +53,7 @@ def test_maps_from_tiles_that_reach_beyond_the_image_are_those_of_torch(name, ca
     assert (served.labels(image) == predictor.labels(image)).mean() > 0.999
 
 
-@BOTH
+@OPENVINO
 def test_images_of_many_sizes_come_from_one_program(name, openvino):
     predictor = predictor_of("maps 2D")
     engine = engine_of(predictor, name)
