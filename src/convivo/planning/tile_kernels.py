@@ -17,6 +17,7 @@ from convivo.geometry import Axes
 from convivo.planning import channel_blocks
 from convivo.planning.conv_layer import IMAGE, SINGLE, WIDE, Layer, up
 
+SMALL_KERNEL = 2**20  # bytes; a smaller one that reaches far beyond is unrolled as on AVX-512
 SCRATCH = 2**14  # of each thread, whatever the shape
 MOST_OF_IMAGE = 700 * 2**10  # an image's rows that a thread has at once
 MOST_TURNED = 2**19
@@ -63,7 +64,8 @@ def _rows(layer: Layer, channels: int, grid: Axes, *, back: bool) -> int:
 
 def forward(layer: Layer) -> int:
     """Most bytes at once for y, y itself among them."""
-    if not _serves(layer) or (not layer.is_volume and layer.padding[-1] > layer.coarse[-1]):
+    beyond = layer.padding[-1] > layer.coarse[-1]
+    if not _serves(layer) or (beyond and not layer.is_volume and layer.w < SMALL_KERNEL):
         return channel_blocks.forward(layer)
     x, y = _last(layer.ins, layer.fine, layer), _last(layer.outs, layer.coarse, layer)
     w = _kernel(layer)
@@ -73,7 +75,8 @@ def forward(layer: Layer) -> int:
 
 def backward_data(layer: Layer) -> int:
     """Likewise for the gradient of x."""
-    if not _serves(layer) or layer.reach - layer.padding[-1] > layer.fine[-1]:
+    beyond = layer.reach - layer.padding[-1] > layer.fine[-1]
+    if not _serves(layer) or (beyond and layer.w < SMALL_KERNEL):
         return channel_blocks.backward_data(layer)
     x, y = _last(layer.ins, layer.fine, layer), _last(layer.outs, layer.coarse, layer)
     w = _kernel(layer)
