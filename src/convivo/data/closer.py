@@ -21,11 +21,11 @@ ENOUGH = 1.5  # times the samples of a thumbnail: what is smaller has no finer d
 # What a fit may leave. Of cells at twice the resolution JPEG at quality 50 or half the size leave
 # 0.13 at most, blank ones of other people 0.22 and more.
 MOST = 0.2
-# Of images too small for it, at the first look. Half way (geometrically) between what recoding
-# leaves of digits and what different digits leave: 0.067 in 19 of 20 of the change that leaves the
-# most, and 0.098 in sets of 20 to 300 written 1; of the look-alike level 0.20 in 99 of 100, and
-# 0.265 among all 70,000. In large sets the second parts them, in small ones, whose level is high
-# whatever they hold, the first.
+# Of images too small for it, at the first look. The share of the look-alike level is half way
+# (geometrically) between what recoding leaves of digits in 99 of 100, 0.20, and what the likest
+# different ones of 70,000 leave, 0.265. In small sets, whose level is high whatever they hold, the
+# other limit parts them: recoding leaves 0.067 in 19 of 20 of the change that leaves the most, and
+# of 18,000 digits in sets of 20 to 200 two pairs of different ones less than 0.08.
 MOST_SMALL, SHARE_SMALL = 0.08, 0.23
 KEPT = 64  # images whose thumbnails stay: one is often in several pairs
 TOGETHER = 32  # pairs looked at together
