@@ -172,16 +172,6 @@ def test_a_class_that_is_not_asked_for_has_no_index(tmp_path: Path) -> None:
     assert reader.read_events(made, CLASSES[:4]).labels.tolist() == [-1, 0]
 
 
-def test_beats_that_change_on_disk_are_read_again(tmp_path: Path) -> None:
-    for positions in ([5, 9], [5, 9, 30]):
-        symbols = ["N"] * len(positions)
-        path = reader.write_annotation("r", np.array(positions), symbols, 360, tmp_path, "atr")
-        found, kinds = reader.read_beats(path)
-        assert (found.tolist(), kinds) == (positions, symbols)
-        found[0] = 7  # the caller's own
-        assert reader.read_beats(path)[0].tolist() == positions
-
-
 def test_no_beats_are_an_empty_annotation(tmp_path: Path) -> None:
     made = reader.write_annotation("r", np.array([]), [], 360, tmp_path)
     assert reader.read_events(made, CLASSES).positions.size == 0

@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ _SUBJECT = re.compile(
     r"(?:patient|subject)(?:[ _-]?(?:id|no|number|code))?\.?(?:\s*[:=]\s*|\s+)([\w-]*\d[\w-]*)$",
     re.I,
 )
-KEPT = 64  # headers and annotations: their parsing takes longer than reading the signals
 # The package is not safe to silence from several threads at once (warning filters are global).
 _QUIET = threading.RLock()
 
@@ -109,20 +107,14 @@ def read_beats(path: Path) -> tuple[np.ndarray, list[str]]:
     Raises:
         ReadError: a missing, truncated or damaged annotation file.
     """
-    path = Path(path).absolute()
-    positions, symbols = _kept_beats(path, _stamp(path), _stamp(_head_beside(path)))
-    return positions.copy(), list(symbols)
-
-
-@lru_cache(maxsize=KEPT)
-def _kept_beats(path: Path, *_: object) -> tuple[np.ndarray, tuple[str, ...]]:
+    path = Path(path)
     _check_annotation(path)
     with _quiet(path) as wfdb:
         marks = wfdb.rdann(_stem(path), path.suffix[1:])
     kept = [i for i, symbol in enumerate(marks.symbol) if symbol in AAMI]
     positions = np.asarray(marks.sample, dtype=np.int64)[kept] * _rate_ratio(path, marks.fs)
     order = np.argsort(positions, kind="stable")
-    symbols = tuple(marks.symbol[kept[i]] for i in order)
+    symbols = [marks.symbol[kept[i]] for i in order]
     return np.rint(positions[order]).astype(np.int64), symbols
 
 
@@ -248,21 +240,8 @@ def _record(path: Path) -> tuple[Any, int]:
 def _bare_header(path: Path) -> Any:
     if not path.is_file():
         raise ReadError(path, "a WFDB record needs its header", "no such file", "Check the path")
-    return _kept_header(path.absolute(), _stamp(path))
-
-
-@lru_cache(maxsize=KEPT)
-def _kept_header(path: Path, _: object) -> Any:
     with _quiet(path) as wfdb:
         return wfdb.rdheader(_stem(path))
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes with a file's content."""
-    if not path.is_file():
-        return None
-    state = path.stat()
-    return state.st_mtime_ns, state.st_size
 
 
 def _check_names(path: Path, names: Iterable[str]) -> None:
@@ -310,16 +289,11 @@ def _check_annotation(path: Path) -> None:
 
 def _rate_ratio(path: Path, rate_hz: float | None) -> float:
     """Samples of the record per tick of the annotation file."""
-    head = _head_beside(path)
+    head = path.with_name(f"{path.stem}.hea")
     if not rate_hz or not head.is_file():
         return 1.0
     own = _bare_header(head).fs
     return float(own) / float(rate_hz) if own else 1.0
-
-
-def _head_beside(path: Path) -> Path:
-    """The header of the record that an annotation file belongs to."""
-    return path.with_name(f"{path.stem}.hea")
 
 
 def _subject(comments: Iterable[str] | None) -> str | None:
