@@ -21,6 +21,16 @@ SETS = (
     f"{ODD}/nifti_corrupt", f"{ODD}/nifti_orientation", f"{ODD}/png_tif_same_image",
     f"{ODD}/text_signals/ecg.txt", f"{ODD}/tiff", f"{ODD}/tiff_3d_nuclei", f"{ODD}/wfdb",
 )  # fmt: skip
+HEAD = (
+    "# Findings in real data sets",
+    "",
+    "What `convivo inspect` says of each folder as it came; errors are bold, numbers behind a",
+    "class are cases, beats, or pixels of label maps. Made by `python bench/data_findings.py`;",
+    "a test holds every row. Seconds are of processor time, child processes included.",
+    "",
+    "| set | layout | task | cases | classes | units | size | problems | s |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 MANY = 12  # classes that are listed
 
 
@@ -92,34 +102,33 @@ def problems(rows):
 
 def processor_s():
     """Seconds of this process and of its children, which are ended so that they count."""
-    sandbox._end_all()
+    sandbox.rest()
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def known(page):
+    """The rows that the page has, by set."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    return {row.split(" | ")[0].strip("| "): row for row in rows}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("bench/results/data_findings.md"))
+    parser.add_argument("--only", nargs="*", choices=SETS, help="the other rows stay")
     args = parser.parse_args()
     inspect(args.data / "ecg200_ucr", quiet=True)  # imports
-    lines = []
-    for name in SETS:
+    for name in args.only or SETS:
         began = processor_s()
         cells = found_in(args.data / name)
-        lines.append(f"| {name} | " + " | ".join((*cells, f"{processor_s() - began:.1f}")) + " |")
-        print(lines[-1], flush=True)
-    head = [
-        "# Findings in real data sets",
-        "",
-        "What `convivo inspect` says of each folder as it came; errors are bold, numbers behind a",
-        "class are cases, beats, or pixels of label maps. Made by `python bench/data_findings.py`;",
-        "a test holds every row. Seconds are of processor time, child processes included.",
-        "",
-        "| set | layout | task | cases | classes | units | size | problems | s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    args.out.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+        line = f"| {name} | " + " | ".join((*cells, f"{processor_s() - began:.1f}")) + " |"
+        print(line, flush=True)
+        rows = known(args.out) | {name: line}
+        lines = [rows[name] for name in SETS if name in rows]
+        args.out.write_text("\n".join([*HEAD, *lines]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from convivo.arrays.landmarks import landmarks
 from convivo.arrays.thumbnails import SIDES, thumbnail
-from convivo.data.closer import hold_closer
+from convivo.data.closer import hold_closer, is_sure
 from convivo.data.inspection import inspect_data
-from convivo.data.near import near_pairs
+from convivo.data.near import Near, near_pairs
 from convivo.data.overlaps import overlapping
 from convivo.data.sample import Case
 from convivo.data.split import make_split
@@ -253,12 +253,27 @@ def test_a_closer_look_tells_outlines_from_one_picture(change: str, tmp_path: Pa
     for name, image in images.items():
         Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / f"{name}.png")
         cases[name] = Case(id=name, image=(str(tmp_path / f"{name}.png"),))
-    pairs = [(cases["a"], cases["b"], 0.995), (cases["a"], cases["changed"], 0.995)]
+    pairs = [(cases["a"], cases["b"], True), (cases["a"], cases["changed"], False)]
     assert hold_closer(pairs, 2) == [False, True]
 
 
-def test_small_images_must_be_the_more_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("residual", "share", "sure"),
+    [
+        (0.075, 0.2, True),
+        (0.09, 0.2, False),
+        (0.075, 0.26, False),
+        (0.01, 0.9, True),  # nothing but roundings, however alike the others are
+    ],
+)
+def test_small_images_must_be_the_more_alike(residual: float, share: float, sure: bool) -> None:
+    similarity = (1 - residual**2) ** 0.5
+    pair = Near(first=0, second=1, similarity=similarity, residual=residual, share=share)
+    assert is_sure(pair) == sure
+
+
+def test_of_small_images_the_first_look_is_believed_where_it_is_sure(tmp_path: Path) -> None:
     Image.fromarray(texture((28, 30), 1)).save(tmp_path / "a.png")
     Image.fromarray(texture((28, 30), 2)).save(tmp_path / "b.png")
     one, other = (Case(id=n, image=(str(tmp_path / f"{n}.png"),)) for n in "ab")
-    assert hold_closer([(one, other, 0.995), (one, other, 0.999)], 2) == [False, True]
+    assert hold_closer([(one, other, False), (one, other, True)], 2) == [False, True]

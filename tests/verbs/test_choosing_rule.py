@@ -3,7 +3,13 @@
 import pytest
 
 from convivo.verbs.choose import Facts, choose
-from convivo.verbs.settings import InputSettings, NetSettings, Settings, TrainSettings
+from convivo.verbs.settings import (
+    AugmentSettings,
+    InputSettings,
+    NetSettings,
+    Settings,
+    TrainSettings,
+)
 
 IMAGES = {
     "task": "classify",
@@ -168,3 +174,34 @@ def test_small_images_get_the_size_or_the_first_layer_that_a_named_network_needs
     assert any(f"{name} takes no less" in reason for reason in reasons) == (stem is None)
     asked = Settings(net=NetSettings(name=name), input=InputSettings(size=[28, 28]))
     assert choose(facts(**small), asked)[0].input.size == [28, 28]
+
+
+@pytest.mark.parametrize(
+    ("found", "wish", "said"),
+    [
+        (VOLUMES, {}, "patches of 48 x 64 x 48: the median case is 35 x 50 x 36; unet"),
+        (BEATS, {}, "windows of 360: 3 s, since a beat is judged"),
+        (BEATS | {"spacing": None}, {}, "windows of 256: a beat is judged"),
+        (BEATS | {"task": "generate"}, {}, "windows of 256: a generator doubles its axes"),
+        ({}, {"input": InputSettings(size=[40, 48])}, "whole cases at 40 x 48: as asked"),
+        ({}, {"augment": AugmentSettings(flips=[1])}, "mirrored axes: 1 (as asked)"),
+    ],
+)
+def test_a_reason_tells_of_what_is_done(found: dict, wish: dict, said: str) -> None:
+    net = NetSettings(name="unet", levels=5) if found is VOLUMES else NetSettings()
+    chosen, reasons = choose(facts(**found), Settings(net=net, **wish))
+    (size,) = [r for r in reasons if r.startswith(("patches", "windows", "whole", "crops"))]
+    assert " x ".join(map(str, chosen.input.size or ())) in size
+    assert any(reason.startswith(said) for reason in reasons), reasons
+
+
+def test_balance_that_was_set_is_not_told_as_ours() -> None:
+    chosen, reasons = choose(facts(**BEATS), Settings(train=TrainSettings(balance=0.0)))
+    assert chosen.train.balance == 0.0
+    assert not any("rare classes" in reason for reason in reasons)
+
+
+def test_of_a_network_that_was_given_no_other_is_told() -> None:
+    _, reasons = choose(facts(), Settings(), "Mine")
+    assert "Mine: the network as given" in reasons
+    assert not any("resnet18" in reason or "first layer" in reason for reason in reasons)

@@ -172,6 +172,9 @@ def test_patches_of_data_shrink_unless_their_size_was_set(tmp_path: Path) -> Non
     size_found = document["solution"]["patch"]
     assert document["input"][1:] == document["sampling"]["size"] == size_found
     assert document["network"]["input_size"] == size_found
+    small, large = (" x ".join(map(str, n)) for n in (size_found, whole["input"][1:]))
+    told = f"to stay within the memory: patches of {small} in the place of {large}"
+    assert told in document["reasons"]
     assert max(size_found) < max(whole["input"][1:])
     found = document["memory"]["tensors_peak"]
     assert found <= peak // 2

@@ -33,11 +33,29 @@ def test_a_classification_with_everything_asked_for(cells, tmp_path):
     assert np.isfinite(run.evaluation["metrics"]["brier"]["value"])
 
 
-def test_a_segmentation_with_linear_labels(tmp_path):
-    images = make_images(tmp_path / "data", count=8, size=(36, 44), task="segment")
-    settings = (*MORE, 'augment.labels="linear"', "net.width=0.25")
-    run = short(images, tmp_path / "run", *settings, "train.steps=2")
-    assert run.plan["augment"]["labels"] == "linear"
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory):
+    out = tmp_path_factory.mktemp("shapes")
+    images = make_images(out / "data", count=8, size=(36, 44), task="segment")
+    settings = (
+        *MORE, 'augment.labels="linear"', "augment.flips=[1]", "net.width=0.25", "train.steps=2",
+        "input.size=[32,48]",
+    )  # fmt: skip
+    return convivo.train(images, out=out / "run", threads=1, quiet=True, settings=settings)
+
+
+def test_a_segmentation_with_linear_labels(segmented):
+    assert segmented.plan["augment"]["labels"] == "linear"
+
+
+def test_the_reasons_tell_of_what_was_asked_for(segmented):
+    plan, told = segmented.plan, "\n".join(segmented.plan["reasons"])
+    assert (plan["steps"], plan["patch"], plan["augment"]["flip_axes"]) == (2, [32, 48], [1])
+    assert f"2 steps as asked, {plan['steps_per_epoch']} an epoch" in told
+    assert "patches of 32 x 48: as asked" in told
+    assert "mirrored axes: 1 (as asked)" in told
+    assert "epochs of" not in told
+    assert "median case" not in told
 
 
 def test_label_maps_are_not_mixed(tmp_path):

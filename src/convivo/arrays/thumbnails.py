@@ -43,8 +43,8 @@ def thumbnail(image: np.ndarray, finer: int = 1) -> np.ndarray | None:
     if len(small) > 1 and image.dtype != np.uint8:
         kept = spread > 1e-6 * max(float(spread.max()), 1e-30)
         small = small[kept] / spread[kept].reshape(-1, *[1] * (small.ndim - 1))
-    one = small.sum(axis=0)
-    deviation = float(one.std())
+    one = small[0] if len(small) == 1 else small.sum(axis=0)
+    deviation = float(spread[0] if len(spread) == 1 else one.std())
     if deviation <= 1e-6 * float(np.abs(image).max()):
         return None
     one = np.clip(one, -CLIP * deviation, CLIP * deviation)
@@ -70,6 +70,8 @@ def _along(array: np.ndarray, axis: int, side: int) -> np.ndarray:
     weights = _weights(array.shape[axis], side)
     if axis == 0:
         return (weights @ array.reshape(len(array), -1)).reshape(side, *array.shape[1:])
+    if axis == array.ndim - 1:  # of an image the only other one; `moveaxis` takes as long as it all
+        return array @ weights.T
     return np.moveaxis(np.moveaxis(array, axis, -1) @ weights.T, -1, axis)
 
 

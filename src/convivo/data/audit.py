@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convivo.data.closer import hold_closer
+from convivo.data.closer import hold_closer, is_sure
 from convivo.data.near import near_pairs
 from convivo.data.overlaps import overlapping
 from convivo.data.sample import Case
@@ -80,8 +80,8 @@ def audit(
     links = list(equal)
     if not stacked:
         by_id = {case.id: case for case in ordered}
-        near = _near(chosen, seen, progress)
-        pairs = [(by_id[link.first], by_id[link.second], link.similarity) for link in near]
+        near, sure = _near(chosen, seen, progress)
+        pairs = [(by_id[a.first], by_id[a.second], s) for a, s in zip(near, sure, strict=True)]
         kept = hold_closer(pairs, spatial_dims)
         links += [link for link, holds in zip(near, kept, strict=True) if holds]
         known = {(link.first, link.second) for link in links}
@@ -117,7 +117,8 @@ def _equal(seen: Mapping[str, Pixels]) -> tuple[list[Link], list[str]]:
 
 def _near(
     names: Sequence[str], seen: Mapping[str, Pixels], progress: Progress | None
-) -> list[Link]:
+) -> tuple[list[Link], list[bool]]:
+    """Links of the first look, and which of them are sure."""
     prints = {name: p for name in names if (p := seen[name].fingerprint) is not None}
     shown = list(prints)
     total = len(shown)
@@ -127,7 +128,7 @@ def _near(
             progress("duplicates", count, total)
 
     pairs = near_pairs(list(prints.values()), done)
-    return [
+    links = [
         Link(
             first=shown[pair.first],
             second=shown[pair.second],
@@ -137,3 +138,4 @@ def _near(
         )
         for pair in pairs
     ]
+    return links, [is_sure(pair) for pair in pairs]

@@ -6,12 +6,12 @@ images are compared by they can hardly be told from one picture that was recoded
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import sqrt
 
 import numpy as np
 
 from convivo.arrays.likeness import align, coarse, residual
 from convivo.arrays.thumbnails import SIDES, thumbnail
+from convivo.data.near import LEAST, Near
 from convivo.data.readers import read
 from convivo.data.sample import Case
 from convivo.errors import ConvivoError
@@ -19,18 +19,29 @@ from convivo.errors import ConvivoError
 FINER = 2  # times as many samples a side
 ENOUGH = 1.5  # times the samples of a thumbnail: what is smaller has no finer detail
 # What a fit may leave. Of cells at twice the resolution JPEG at quality 50 or half the size leave
-# 0.13 at most, blank ones of other people 0.22 and more; of written digits, too small for a closer
-# look, recoding leaves 0.064 in 19 of 20.
-MOST, MOST_SMALL = 0.2, 0.064
+# 0.13 at most, blank ones of other people 0.22 and more.
+MOST = 0.2
+# Of images too small for it, at the first look. The share of the look-alike level is half way
+# (geometrically) between what recoding leaves of digits in 99 of 100, 0.20, and what the likest
+# different ones of 70,000 leave, 0.265. In small sets, whose level is high whatever they hold, the
+# other limit parts them: recoding leaves 0.067 in 19 of 20 of the change that leaves the most, and
+# of 18,000 digits in sets of 20 to 200 two pairs of different ones less than 0.08.
+MOST_SMALL, SHARE_SMALL = 0.08, 0.23
 KEPT = 64  # images whose thumbnails stay: one is often in several pairs
 TOGETHER = 32  # pairs looked at together
 
 
-def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) -> list[bool]:
-    """Of two cases and their similarity so far whether they still show the same.
+def is_sure(pair: Near) -> bool:
+    """Whether the first look is enough where a closer one is not possible."""
+    far = pair.share <= SHARE_SMALL or pair.residual <= LEAST
+    return far and pair.residual <= MOST_SMALL
+
+
+def hold_closer(pairs: Sequence[tuple[Case, Case, bool]], spatial_dims: int) -> list[bool]:
+    """Of two cases, and whether that was sure already (`is_sure`): do they show the same?
 
     Images and volumes are read again, as few as the pairs name, and compared at twice the
-    resolution; where they are too small for it they must be the more alike. Signals are believed.
+    resolution; where they are too small for it they must have been sure. Signals are believed.
     """
     if spatial_dims == 1:
         return [True] * len(pairs)
@@ -41,7 +52,7 @@ def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) ->
         held += same(
             [looked(one.image, one.index) for one, _, _ in some],
             [looked(other.image, other.index) for _, other, _ in some],
-            [similarity for _, _, similarity in some],
+            [sure for _, _, sure in some],
         )
     return held
 
@@ -49,10 +60,10 @@ def hold_closer(pairs: Sequence[tuple[Case, Case, float]], spatial_dims: int) ->
 def same(
     ones: Sequence[np.ndarray | None],
     others: Sequence[np.ndarray | None],
-    similarities: Sequence[float],
+    sure: Sequence[bool],
 ) -> list[bool]:
-    """Whether pairs of `finer` show the same; without finer detail, by what was seen before."""
-    held = [sqrt(max(0.0, 1 - s**2)) <= MOST_SMALL for s in similarities]
+    """Whether pairs of `finer` show the same; without finer detail, what was sure before."""
+    held = list(sure)
     pairs = [
         (place, one, other)
         for place, (one, other) in enumerate(zip(ones, others, strict=True))

@@ -22,9 +22,7 @@ GATE = 0.7  # score from which a fit is worth its time: a shift by a sixteenth l
 CLOSE = 0.95  # of the best score: another orientation that near is fitted as well
 LEAST = 0.02  # residual: below it lie only roundings
 MOST = 0.12  # residual: above it, recoding at quality 50 or another size no longer explains it
-SHARE = (
-    0.3  # of the look-alike level: whoever is this much nearer than the farthest is no look-alike
-)
+SHARE = 0.3  # of the look-alike level: who is this much nearer than the farthest is worth a look
 SPECTRA = 512  # thumbnails whose spectra are taken at once
 ROWS = 64  # thumbnails whose candidates are laid on them at once
 PAIRS = 256  # pairs that are fitted at once
@@ -37,11 +35,14 @@ class Near:
     """Two places in the list of thumbnails that show one picture.
 
     similarity: correlation once laid on each other, 0 to 1. how: "mirrored", "turned" or "".
+    residual: what the fit leaves, sqrt(1 - similarity^2); share: of the pair's look-alike level.
     """
 
     first: int
     second: int
     similarity: float
+    residual: float
+    share: float
     how: str = ""
 
 
@@ -107,7 +108,8 @@ def _fitted(table: np.ndarray, others: np.ndarray, laid: Sequence[Laid]) -> list
     level = _left(score.min(axis=1)) if k == CANDIDATES else np.ones(count)
     kept = _worth_fitting(others, score)
     second, first = kept // k, others.ravel()[kept]
-    allowed = np.clip(SHARE * np.minimum(level[first], level[second]), LEAST, MOST)
+    level = np.minimum(level[first], level[second])
+    allowed = np.clip(SHARE * level, LEAST, MOST)
     best, next_best = best.chosen(kept), next_best.chosen(kept)
     left = _residuals(table, first, second, best)
     again = np.flatnonzero((left > allowed) & (next_best.score >= CLOSE * best.score))
@@ -121,6 +123,8 @@ def _fitted(table: np.ndarray, others: np.ndarray, laid: Sequence[Laid]) -> list
             first=int(min(first[i], second[i])),
             second=int(max(first[i], second[i])),
             similarity=float(_left(left[i])),
+            residual=float(left[i]),
+            share=float(left[i] / max(level[i], LEAST)),
             how=words(orientations(table.ndim - 1)[orientation[i]]),
         )
         for i in np.flatnonzero(left <= allowed)

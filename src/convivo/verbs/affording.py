@@ -20,7 +20,16 @@ from convivo.verbs.fixing import counted, uncounted
 from convivo.verbs.keeping import Keeping, predicted_at_once
 from convivo.verbs.settings import Settings
 from convivo.verbs.told import countable
-from convivo.verbs.within import Ask, Limits, ask_for, formats, in_one_step, with_setting, within
+from convivo.verbs.within import (
+    Ask,
+    Limits,
+    ask_for,
+    formats,
+    in_one_step,
+    smaller_reason,
+    with_setting,
+    within,
+)
 
 VRAM_SHARE = 0.95  # the rest is for what other processes show on it, and for errors
 
@@ -102,6 +111,7 @@ def afford(
         chosen = with_setting(chosen, seen, asked.batch)
         draft["reasons"] += [f"to stay within the memory: {price}" for price in solution.price]
         if seen.patch != size:
+            draft["reasons"].append(smaller_reason(seen.patch, size))
             draft, network = redraft(chosen)
             keeping = keeping_of(draft, network)
         draft["sampling"]["batch"] = predicted_at_once(draft, seen)

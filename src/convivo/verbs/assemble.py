@@ -60,7 +60,8 @@ def fix_parts(
     split = make_split(inspection, seed=wish.train.seed)
     keeping_of = partial(Keeping, inspection=inspection, train=split.train, val=split.val)
     facts = facts_of(inspection, split.train)
-    chosen, reasons = choose(facts, with_start(wish, facts))
+    name = None if own is None else type(own).__name__
+    chosen, reasons = choose(facts, with_start(wish, facts), name)
     where = pick_device(device)
     bounds, place = bounds_of(budget, where), wish.data.store
 

@@ -36,6 +36,7 @@ class Fixed:
     """What the plan takes over: the schedule, the precision, and what was measured on the way.
 
     tried: what was done in float32 to choose the precision: "steps", "gradients" or nothing.
+    why: so many steps. why_precision: that number format.
     """
 
     steps: int
@@ -44,7 +45,8 @@ class Fixed:
     precision: str
     seconds_per_step: float | None
     seconds_per_validation: float | None
-    reasons: tuple[str, ...]
+    why: str
+    why_precision: str
     tried: str = ""
 
 
@@ -91,7 +93,8 @@ def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
         precision=precision,
         seconds_per_step=None,
         seconds_per_validation=None,
-        reasons=(f"{epochs} epochs of {per_epoch} steps", why),
+        why=f"{epochs} epochs of {per_epoch} steps",
+        why_precision=why,
         tried="gradients" if wish == "auto" else "",
     )
 
@@ -126,10 +129,6 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
             f"{max(left, 0):.0f} s left for training, steps of {step:.2g} s",
             f"Allow {need - seconds + 1:.0f} s more, or choose a smaller network or batch",
         )  # fmt: skip
-    reasons = (
-        f"{steps} steps of {step:.3f} s fit into the time, a validation takes {validation:.1f} s",
-        why,
-    )
     return Fixed(
         steps=steps,
         validate_every=every,
@@ -137,7 +136,9 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
         precision=precision,
         seconds_per_step=step,
         seconds_per_validation=validation,
-        reasons=reasons,
+        why=f"{steps} steps of {step:.3f} s fit into the time, a validation takes "
+        f"{validation:.1f} s",
+        why_precision=why,
         tried="steps" if wish == "auto" else "",
     )
 

@@ -62,6 +62,12 @@ RATES = {
     "reconstruct": (1e-3, 1e-4, 5.0),
     "generate": (2e-4, 0.0, 0.0),
 }
+SEEN_AS = {
+    "patch": "patches of",
+    "window": "windows of",
+    "crop": "crops of",
+    "whole": "whole cases at",
+}
 IMBALANCE = 3.0
 BORDER_SIGMA = 5.0  # samples, as published
 
@@ -95,16 +101,19 @@ class Facts:
     exclusive: bool = True
 
 
-def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
+def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Settings, list[str]]:
     """Complete `settings` for these facts.
 
+    Args:
+        own: name of the user's own module, which takes the place of the network chosen here.
     Returns:
         The settings, every field filled that the task uses (steps, threads, precision and
-        mean/std are the plan's business), and the reasons in sentences.
+        mean/std are the plan's business), and the reasons in sentences: of what is done in the
+        end, not of what the rule would have done.
     """
-    reasons: list[str] = []
-    seen = _input(facts, settings.input, reasons)
-    net = _net(facts, settings.net, seen, reasons)
+    reasons: list[str] = [] if own is None else [f"{own}: the network as given"]
+    seen, why = _input(facts, settings.input, reasons)
+    net = _net(facts, settings.net, seen, reasons if own is None else [])
     if settings.task.loss == "wgan-gp" and net.name == "dcgan":
         options = {"discriminator_norm": "layer"} | net.options
         net = NetSettings(name=net.name, width=net.width, **options)
@@ -112,7 +121,8 @@ def choose(facts: Facts, settings: Settings) -> tuple[Settings, list[str]]:
     if net.name == "unet_2015":
         most = PATCH_SAMPLES[facts.spatial_dims]
         net, seen = without_padding(net, seen, settings.input.size, most, reasons)
-    seen = _fit_size(facts, seen, net, settings.input, reasons)
+    seen, why = _fit_size(facts, seen, net, settings.input, why)
+    reasons.append(f"{SEEN_AS[seen.sampling or 'whole']} {_by(seen.size or ())}: {why}")
     train = _train(facts, settings.train, reasons)
     augment = _augment(facts, settings.augment, reasons)
     parts = {"input": seen, "net": net, "train": train, "augment": augment}
@@ -136,9 +146,9 @@ def _filled(section, **chosen):
     return section.model_copy(update=open_fields)
 
 
-def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> InputSettings:
+def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[InputSettings, str]:
+    """What the network is given of a case, and why of that size."""
     spacing = _spacing(facts, section, reasons)
-    shape = _resampled(facts.shape, facts, spacing)
     normalization = _normalization(facts)
     common = {
         "spacing": list(spacing) if spacing else None,
@@ -150,37 +160,33 @@ def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> InputSet
     }
     if facts.task == "generate" and normalization == "fixed":  # to -1..1, what a tanh can give
         common |= {"mean": [0.5], "std": [0.5]}
+    sampling, size, why = _seen(facts, spacing)
+    if facts.task == "generate" and (made := [_power_of_two(n) for n in size]) != size:
+        size, why = made, "a generator doubles its axes"
+    if section.size is not None:
+        why = "as asked"
+    return _filled(section, sampling=sampling, size=size, **common), why
+
+
+def _seen(facts: Facts, spacing: tuple[float, ...] | None) -> tuple[str, list[int], str]:
+    """The sampling, its size, and why that."""
+    shape = _resampled(facts.shape, facts, spacing)
     if facts.task == "segment":
-        size = _patch(facts.spatial_dims, shape)
-        reasons.append(f"patches of {_by(size)}: the median case is {_by(shape)}")
-        return _filled(section, sampling="patch", size=size, **common)
+        return "patch", _patch(facts.spatial_dims, shape), f"the median case is {_by(shape)}"
     if facts.events:
-        size = [round(EVENT_SECONDS / spacing[0])] if spacing else [256]
-        size = _made_size(facts, size, reasons)
-        reasons.append(f"windows of {EVENT_SECONDS:g} s: a beat is judged beside its neighbours")
-        return _filled(section, sampling="window", size=size, **common)
+        why = "a beat is judged beside its neighbours"
+        if not spacing:
+            return "window", [256], why
+        return "window", [round(EVENT_SECONDS / spacing[0])], f"{EVENT_SECONDS:g} s, since {why}"
     rebuilt = facts.task in ("reconstruct", "generate")
-    if facts.spatial_dims == 1 and facts.shape_min != facts.shape_max and not rebuilt:
-        size = [min(shape[0], LONG_SIGNAL)]
-        reasons.append(f"crops of {size[0]} samples: the series differ in length")
-        return _filled(section, sampling="crop", size=size, **common)
+    alike = facts.shape_min == facts.shape_max
+    if facts.spatial_dims == 1 and not alike and not rebuilt:
+        return "crop", [min(shape[0], LONG_SIGNAL)], "the series differ in length"
     cap = (REBUILT_SIDE if rebuilt else WHOLE_SIDE)[facts.spatial_dims]
     scale = min(1.0, cap / max(shape))
-    size = _made_size(facts, [max(1, round(n * scale)) for n in shape], reasons)
-    same = facts.shape_min == facts.shape_max and scale == 1.0
+    same = alike and scale == 1.0
     why = "the size that all have" if same else "their median size, the longest side capped"
-    reasons.append(f"whole cases at {_by(size)}: {why}")
-    return _filled(section, sampling="whole", size=size, **common)
-
-
-def _made_size(facts: Facts, size: list[int], reasons: list[str]) -> list[int]:
-    """The size of generated images: each axis doubles from 4 samples."""
-    if facts.task != "generate":
-        return size
-    made = [_power_of_two(n) for n in size]
-    if made != size:
-        reasons.append(f"resampled to {_by(made)}: a generator doubles its axes")
-    return made
+    return "whole", [max(1, round(n * scale)) for n in shape], why
 
 
 def _spacing(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[float, ...] | None:
@@ -284,24 +290,21 @@ def _stem(side: int) -> tuple[str, str]:
 
 
 def _fit_size(
-    facts: Facts,
-    seen: InputSettings,
-    net: NetSettings,
-    asked: InputSettings,
-    reasons: list[str],
-) -> InputSettings:
-    """The network's least size, and multiples of what its levels divide by."""
+    facts: Facts, seen: InputSettings, net: NetSettings, asked: InputSettings, why: str
+) -> tuple[InputSettings, str]:
+    """The network's least size, and multiples of what its levels divide by; and why that size."""
     if asked.size is not None or (net.name and sized_by_input(net.name)):
-        return seen
+        return seen, why
     size = fitting_size(
         net,
         list(seen.size or []),
         channels=len(facts.channel_names) or facts.channels,
         num_classes=facts.num_classes,
     )
-    if facts.task != "segment" and size != list(seen.size or []):
-        reasons.append(f"resampled to {_by(size)}: {net.name} takes no less")
-    return seen.model_copy(update={"size": size})
+    if size != list(seen.size or []):
+        segment = facts.task == "segment"
+        why = f"{why}; {net.name} divides it" if segment else f"{net.name} takes no less"
+    return seen.model_copy(update={"size": size}), why
 
 
 def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSettings:
@@ -313,7 +316,7 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
     uneven = (
         facts.task == "classify" and facts.exclusive and seen and max(seen) > IMBALANCE * min(seen)
     )
-    if uneven:
+    if uneven and section.balance is None:
         reasons.append("rare classes are drawn more often (by the square root of their rarity)")
     lr, weight_decay, clip = RATES[facts.task]
     if facts.task == "generate" and section.precision is None:
@@ -359,8 +362,11 @@ def _batch(facts: Facts) -> int:
 
 def _augment(facts: Facts, section: AugmentSettings, reasons: list[str]) -> AugmentSettings:
     if section.enabled and facts.spatial_dims > 1:
-        axes = ", ".join(str(a) for a in facts.flips) or "none"
-        reasons.append(f"mirrored axes: {axes} (where mirror images cannot be told from originals)")
+        flips, why = facts.flips, "where mirror images cannot be told from originals"
+        if section.flips is not None:
+            flips, why = tuple(section.flips), "as asked"
+        axes = ", ".join(str(a) for a in flips) or "none"
+        reasons.append(f"mirrored axes: {axes} ({why})")
     return _filled(section, flips=list(facts.flips))
 
 

@@ -37,6 +37,7 @@ from convivo.verbs.within import (
     formats,
     kept_by,
     limits_of,
+    smaller_reason,
     with_setting,
     words,
 )
@@ -245,6 +246,8 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
     shape = (draft["network"]["in_channels"], *(chosen.input.size or ()))
     seen, answer = fitted(network, shape, ask, limits)
     if (seen.batch, seen.patch) != (draft["batch"], shape[1:]):
+        if seen.patch != shape[1:]:
+            reasons.append(smaller_reason(seen.patch, shape[1:]))
         draft, network, keeping = drawn_up(with_setting(chosen, seen))
     draft["reasons"] += storing_reason(draft["store"])
     more = {name: value for name, value in counting.items() if name != "precision"}

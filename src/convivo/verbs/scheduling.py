@@ -35,18 +35,21 @@ def _answering(parts: Parts, cases: int) -> float:
 def fixed_keys(parts: Parts, fixed: Fixed, chosen: Settings) -> dict[str, Any]:
     """The plan's keys for what was fixed; what the user set wins."""
     steps = chosen.train.steps or fixed.steps
-    warmup = chosen.train.warmup
+    warmup, per_epoch = chosen.train.warmup, parts.batches.steps_per_epoch
+    why = fixed.why
+    if chosen.train.steps:
+        why = f"{steps} steps as asked, {per_epoch} an epoch"
     return {
         "precision": fixed.precision,
         "steps": steps,
-        "steps_per_epoch": parts.batches.steps_per_epoch,
-        "epochs": round(steps / parts.batches.steps_per_epoch, 3),
+        "steps_per_epoch": per_epoch,
+        "epochs": round(steps / per_epoch, 3),
         "validate_every": chosen.train.validate_every or min(fixed.validate_every, steps),
         "patience": chosen.train.patience if chosen.train.patience is not None else fixed.patience,
         "warmup": warmup if warmup is not None else min(500, max(1, steps // 20)),
         "patch": parts.plan["sampling"]["size"],
         "seconds_per_step": fixed.seconds_per_step,
-        "reasons": [*parts.plan["reasons"], *fixed.reasons],
+        "reasons": [*parts.plan["reasons"], why, fixed.why_precision],
     }
 
 

@@ -1,6 +1,6 @@
 """plan --ram, --vram: the settings that stay within the memory there is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
@@ -216,6 +216,12 @@ def with_setting(settings: Settings, found: Setting, batch: int | None = None) -
     train = settings.train.model_copy(update=update)
     seen = settings.input.model_copy(update={"size": list(found.patch)})
     return settings.model_copy(update={"train": train, "input": seen})
+
+
+def smaller_reason(found: Sequence[int], wished: Sequence[int]) -> str:
+    """The sentence on a patch that gave way, after the one on the patch that was wished."""
+    small, large = (" x ".join(map(str, size)) for size in (found, wished))
+    return f"to stay within the memory: patches of {small} in the place of {large}"
 
 
 def words(contents: dict[str, Any]) -> list[str]:
