@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from convivo import __version__
 from convivo.errors import PlanError
 
 PACKAGE = Path(__file__).parents[1]
@@ -25,6 +26,10 @@ from {NAME}.exporting.runner.main import main  # noqa: E402
 if __name__ == "__main__":
     raise SystemExit(main(HERE, sys.argv[1:]))
 '''
+FIRST = f'''"""What run.py needs of convivo."""
+
+__version__ = "{__version__}"
+'''
 
 
 def copy_runner(folder: Path) -> list[Path]:
@@ -42,7 +47,8 @@ def copy_runner(folder: Path) -> list[Path]:
         written.append(target)
     for place in {parent for path in written[1:] for parent in _packages(path, folder)}:
         if not (place / "__init__.py").exists():
-            (place / "__init__.py").write_text("", encoding="utf-8")
+            text = FIRST if place.name == NAME else ""
+            (place / "__init__.py").write_text(text, encoding="utf-8")
             written.append(place / "__init__.py")
     return written
 
@@ -86,7 +92,8 @@ def renamed(text: str, module: str) -> str:
         >>> renamed("from convivo.errors import ReadError", "m")
         'from convivo_runner.errors import ReadError'
     """
-    return re.sub(r"^(\s*(?:from|import) )convivo\.", rf"\g<1>{NAME}.", text, flags=re.MULTILINE)
+    ours = r"^(\s*(?:from|import) )convivo(?=\.| import )"
+    return re.sub(ours, rf"\g<1>{NAME}", text, flags=re.MULTILINE)
 
 
 def _with_parents(name: str) -> list[str]:

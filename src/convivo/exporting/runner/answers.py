@@ -3,6 +3,7 @@
 Letters: C channels, *S spatial sizes, K outputs, n items.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,10 @@ class Answers:
         return self.model(np.ascontiguousarray(padded, np.float32))[: len(images)]
 
     def labels(self, image: np.ndarray) -> np.ndarray:
-        """The strongest class at each position of an image (C, *S): (*S)."""
+        """The strongest class at each position of an image (C, *S): (*S).
+
+        The probabilities of a few rows live at a time, however large the image is.
+        """
         return strongest(self._rows(image), image.shape[1:], len(self.pipeline.output["classes"]))
 
     def map(self, image: np.ndarray) -> np.ndarray:
@@ -55,13 +59,27 @@ class Answers:
 
     def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K, ...)."""
-        return self.run(self.cut(image, positions))
+        (length,) = self.pipeline.size
+        return self._cuts(image, around(positions, length, self.pipeline.before))
 
     def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """What the network sees of a record at n moments: (n, C, size)."""
         (length,) = self.pipeline.size
         starts = around(positions, length, self.pipeline.before)
-        return np.stack([window(image, start, length) for start in starts])
+        rows = [window(image, start, length) for start in starts]
+        return np.stack(rows) if rows else np.zeros((0, len(image), length), np.float32)
+
+    def _cuts(self, image: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+        """A batch is cut at a time: windows overlap, all of a long record's would fill memory."""
+        (length,), step = self.pipeline.size, self.pipeline.items or self.pipeline.batch
+        rows = [
+            self.run(np.stack([window(image, start, length) for start in starts[at : at + step]]))
+            for at in range(0, len(starts), step)
+        ]
+        if rows:
+            return np.concatenate(rows)
+        rebuilt, outputs = self.pipeline.kind == "image", len(self.pipeline.output["classes"]) or 1
+        return np.zeros((0, len(image), length) if rebuilt else (0, outputs), np.float32)
 
     def case(self, image: np.ndarray) -> np.ndarray:
         """The answer to a whole image (C, *S): (K, ...); of a long signal the windows' mean."""
@@ -70,5 +88,4 @@ class Answers:
         if self.pipeline.mode != "crop":
             return self.run(image[None])[0]
         (length,) = self.pipeline.size
-        starts = half_overlapping(image.shape[1], length)
-        return self.run(np.stack([window(image, start, length) for start in starts])).mean(0)
+        return self._cuts(image, half_overlapping(image.shape[1], length)).mean(0)
