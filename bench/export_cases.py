@@ -51,7 +51,7 @@ def rows(data: dict[str, Path], place: Path) -> list[tuple[str, str, str, list[P
 
 def numbers(folder: Path, fields: Path) -> Path:
     """Fields with the share of them that is cell as the number to tell."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "subject"])
@@ -69,7 +69,7 @@ def files(folder: Path) -> list[Path]:
 
 def containers(folder: Path, fields: Path) -> dict[str, Path]:
     """The same ten fields as the items of an .npz and of an HDF5 file."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     stack = np.stack([np.moveaxis(read(path).array, 0, -1) for path in files(fields / "images")])
     np.savez(folder / "fields.npz", test_images=stack)
     with h5py.File(folder / "fields.h5", "w") as file:
@@ -83,7 +83,7 @@ def series(folder: Path, volumes: Path) -> Path:
         image = nibabel.load(path)
         array, affine = np.asarray(image.dataobj, np.int16), image.affine
         place = folder / path.name.split(".")[0]
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         shared = {"SeriesInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
         for k in range(array.shape[2]):
             _slice(array[:, :, k].T, affine, k, shared).save_as(

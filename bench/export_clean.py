@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--python", default="python3", help="what makes the environments")
+    parser.add_argument("--keep", type=Path, help="a folder to go on with what is in it")
     parser.add_argument("--out", type=Path, help="the table; default: printed")
     given = parser.parse_args()
     lines = [
@@ -94,11 +95,13 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+        place = given.keep or Path(name)
         data = make_data(place / "data")
         for run in (*data, *RUNS):
             source, options = RUNS.get(run, (run, {}))
-            train(data[source], out=place / run, settings=STEPS, threads=1, quiet=True, **options)
+            if not (place / run / "evaluation.json").exists():
+                told = {"settings": STEPS, "threads": 1, "quiet": True} | options
+                train(data[source], out=place / run, **told)
         for told in rows(data, place):
             lines.append(row(told, place, given.python, given.pairs))
             print(lines[-1], flush=True)
