@@ -1,6 +1,7 @@
 """Not a benchmark: ten inputs of each kind for `export_clean.py`, and whether answers are alike."""
 
 import csv
+import zlib
 from pathlib import Path
 
 import h5py
@@ -84,7 +85,7 @@ def series(folder: Path, volumes: Path) -> Path:
         array, affine = np.asarray(image.dataobj, np.int16), image.affine
         place = folder / path.name.split(".")[0]
         place.mkdir(parents=True, exist_ok=True)
-        shared = {"SeriesInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
+        shared = [generate_uid() for _ in range(3)]
         for k in range(array.shape[2]):
             _slice(array[:, :, k].T, affine, k, shared).save_as(
                 place / f"{k:03d}.dcm", enforce_file_format=True
@@ -92,24 +93,23 @@ def series(folder: Path, volumes: Path) -> Path:
     return folder
 
 
-def _slice(plane: np.ndarray, affine: np.ndarray, k: int, shared: dict[str, str]) -> Dataset:
+def _slice(plane: np.ndarray, affine: np.ndarray, k: int, shared: list[str]) -> Dataset:
     one = Dataset()
     one.file_meta = FileMetaDataset()
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     one.SOPClassUID, one.SOPInstanceUID = MR, generate_uid()
     one.file_meta.MediaStorageSOPClassUID = MR
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
-    one.SeriesInstanceUID, one.StudyInstanceUID = shared.values()
-    one.FrameOfReferenceUID = one.StudyInstanceUID + ".1"
+    one.SeriesInstanceUID, one.StudyInstanceUID, one.FrameOfReferenceUID = shared
     one.Modality, one.SeriesNumber, one.InstanceNumber = "MR", 1, k + 1
     one.PatientName, one.PatientID = "Phantom^None", one.StudyInstanceUID[-12:]
     axes = LPS @ affine[:3, :3]
-    one.PixelSpacing = [float(np.linalg.norm(axes[:, axis])) for axis in (1, 0)]
+    one.PixelSpacing = [round(float(np.linalg.norm(axes[:, axis])), 6) for axis in (1, 0)]
     columns, rows = (axes[:, a] / np.linalg.norm(axes[:, a]) for a in (0, 1))
     one.ImageOrientationPatient = [round(float(v), 9) for v in (*columns, *rows)]
     corner = LPS @ affine[:3, 3] + axes[:, 2] * k
     one.ImagePositionPatient = [round(float(v), 6) for v in corner]
-    one.SliceThickness = float(np.linalg.norm(axes[:, 2]))
+    one.SliceThickness = round(float(np.linalg.norm(axes[:, 2])), 6)
     one.Rows, one.Columns = plane.shape
     one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
     one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 1
@@ -132,5 +132,12 @@ def _values(path: Path) -> np.ndarray:
     if path.suffix != ".csv":
         return read(path).array.astype(float)
     with path.open(encoding="utf-8", newline="") as file:
-        cells = [cell for line in csv.reader(file) for cell in line]
-    return np.array([float(c) if c.replace(".", "").isdigit() else hash(c) % 997 for c in cells])
+        return np.array([_number(cell) for line in csv.reader(file) for cell in line])
+
+
+def _number(cell: str) -> float:
+    """A number as it is; words as a number that other words do not have."""
+    try:
+        return float(cell)
+    except ValueError:
+        return 1000.0 + zlib.crc32(cell.encode())

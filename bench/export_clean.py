@@ -101,6 +101,7 @@ def main() -> None:
             source, options = RUNS.get(run, (run, {}))
             if not (place / run / "evaluation.json").exists():
                 told = {"settings": STEPS, "threads": 1, "quiet": True} | options
+                told["resume"] = (place / run).exists()
                 train(data[source], out=place / run, **told)
         for told in rows(data, place):
             lines.append(row(told, place, given.python, given.pairs))

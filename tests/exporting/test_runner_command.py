@@ -183,3 +183,26 @@ def test_memory_does_not_grow_with_classes_times_volume(exported: Exported, tmp_
     assert (np.load(tmp_path / "out" / "v.npy") == 3).all()
     probabilities = 4 * classes * np.prod(size)
     assert most < probabilities / 3, f"{most / 2**20:.1f} MiB"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("... std::bad_alloc")])
+def test_tiles_get_narrower_where_memory_runs_out(
+    error: Exception, exported: Exported, tmp_path: Path
+) -> None:
+    sizes = []
+
+    def large(images: np.ndarray) -> np.ndarray:
+        sizes.append(images.shape[2:])
+        if images[0].size > 32 * 32:
+            raise error
+        return np.concatenate([-images, images], 1)
+
+    inputs = pictures(tmp_path / "in", "a.png")
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1))).save(inputs / "a.png")
+    run = exported("map", size=(32, 64), model=large)
+    assert run(inputs, "--out", tmp_path / "out", "-q") == 0
+    assert [size for n, size in enumerate(sizes) if size not in sizes[:n]] == [
+        (64, 64), (32, 64), (32, 32),
+    ]  # fmt: skip
+    labels = np.asarray(Image.open(tmp_path / "out" / "a.png"))
+    np.testing.assert_array_equal(labels[0], [0] * 32 + [7] * 32)

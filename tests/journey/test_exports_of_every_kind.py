@@ -1,4 +1,4 @@
-"""What a run answers, its exported folder answers: numbers, reconstructions, items, series, beats."""
+"""What a run answers, its exported folder answers: numbers, images, items of containers, beats."""
 
 import csv
 from collections.abc import Callable

@@ -50,7 +50,7 @@ def pipeline_document(
     Args:
         form, file: of the model. made: from which run it came.
     """
-    fixed = predictor.sampling == "patch" and all(low == high for low, high in program.bounds[2:])
+    fixed = predictor.sampling == "patch" and any(low == high for low, high in program.bounds[2:])
     axes = {"multiple": None if fixed else predictor.multiple}
     axes |= {"margin": predictor.margin, "step": predictor.step}
     tiling = {name: None if value is None else list(value) for name, value in axes.items()}

@@ -3,7 +3,7 @@
 Letters: C channels, *S spatial sizes, K outputs, n items.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
 from convivo.arrays.windows import around, half_overlapping, window
-from convivo.exporting.runner.models import Model
+from convivo.exporting.runner.models import Model, is_shortage
 from convivo.exporting.runner.pipeline import Pipeline
+from convivo.geometry import Axes
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,28 @@ class Answers:
 
         The probabilities of a few rows live at a time, however large the image is.
         """
-        return strongest(self._rows(image), image.shape[1:], len(self.pipeline.output["classes"]))
+        size, classes = image.shape[1:], len(self.pipeline.output["classes"])
+        return self._mapped(image, lambda rows: strongest(rows, size, classes))
 
     def map(self, image: np.ndarray) -> np.ndarray:
         """An image (C, *S) -> answers (K, *S) float32, tile by tile, blended."""
-        return gathered(self._rows(image), image.shape[1:])
+        return self._mapped(image, lambda rows: gathered(rows, image.shape[1:]))
 
-    def _rows(self, image: np.ndarray) -> Rows:
+    def _mapped(self, image: np.ndarray, finish: Callable[[Rows], np.ndarray]) -> np.ndarray:
+        """Where memory runs out, in narrower tiles, as long as the network takes them."""
+        tiles, most = self.pipeline.tiles, None
+        while True:
+            tile = tiles.for_image(image.shape[1:], None, most)
+            try:
+                return finish(self._rows(image, tile))
+            except (MemoryError, RuntimeError) as error:
+                narrower = tiles.smaller(tile) if is_shortage(error) else None
+                if narrower is None:
+                    raise
+            most = narrower  # only here are the rows of the failed attempt gone
+
+    def _rows(self, image: np.ndarray, tile: Axes) -> Rows:
         tiles, batch = self.pipeline.tiles, self.pipeline.batch
-        tile = tiles.for_image(image.shape[1:], None, None)
         if tiles.margin is not None:
             return mirrored_rows(
                 image, self.run, tile=tile, margin=tiles.margin, step=tiles.step, batch=batch

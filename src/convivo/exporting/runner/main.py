@@ -12,7 +12,7 @@ from typing import Any
 from convivo.errors import ConvivoError, PlanError, UsageError
 from convivo.exporting.runner.answers import Answers
 from convivo.exporting.runner.inputs import Item, find_items, must_have_own_maps
-from convivo.exporting.runner.models import open_model
+from convivo.exporting.runner.models import is_shortage, open_model
 from convivo.exporting.runner.outputs import Writer
 from convivo.exporting.runner.pipeline import Pipeline, read_pipeline
 
@@ -76,7 +76,9 @@ def _one(writer: Writer, item: Item, document: dict[str, Any]) -> None:
         writer.do(item)
     except (ConvivoError, OSError) as error:
         told: Exception = error
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
         rule, remedy = "an input must fit into memory", "Free memory, or cut the input into parts"
         told = PlanError(item.path, rule, "out of memory", remedy)
     else:
