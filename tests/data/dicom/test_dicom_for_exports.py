@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from convivo import __version__
 from convivo.exporting.copying import NAME, copy_runner
@@ -46,10 +47,9 @@ def test_a_damaged_file_is_an_item_that_says_so(dicom, tmp_path):
 
 
 def test_the_copy_writes_segmentations_without_convivo(dicom, tmp_path):
-    import pytest
-
     pydicom, _ = pytest.importorskip("pydicom"), pytest.importorskip("highdicom")
     series, out = dicom.series(tmp_path / "scan", dicom.volume()), tmp_path / "scan.dcm"
+    (tmp_path / "copy").mkdir()
     copy_runner(tmp_path / "copy")
     told = {"copy": str(tmp_path / "copy"), "out": str(out), "like": str(series)}
     done = subprocess.run(
