@@ -43,7 +43,7 @@ def same_answers(run: Run, inputs: Path, place: Path) -> list[str]:
 
 
 def _same_tables(*paths: Path) -> None:
-    tables = [list(csv.reader(path.open(encoding="utf-8", newline=""))) for path in paths]
+    tables = [list(csv.reader(p.read_text(encoding="utf-8").splitlines())) for p in paths]
     assert [row[0] for row in tables[0]] == [row[0] for row in tables[1]]
     for mine, theirs in zip(*tables, strict=True):
         for one, other in zip(mine, theirs, strict=True):
