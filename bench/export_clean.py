@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--python", default="python3", help="what makes the environments")
     parser.add_argument("--keep", type=Path, help="a folder to go on with what is in it")
-    parser.add_argument("--out", type=Path, help="the table; default: printed")
+    parser.add_argument("--out", type=Path, help="the table; its rows are printed too")
     given = parser.parse_args()
     lines = [
         "# An exported folder where there is neither torch nor convivo", "",
@@ -106,10 +106,8 @@ def main() -> None:
         for told in rows(data, place):
             lines.append(row(told, place, given.python, given.pairs))
             print(lines[-1], flush=True)
-    text = "\n".join(lines) + "\n"
-    if given.out:
-        given.out.write_text(text)
-    print(text)
+            if given.out:  # after each row: what breaks off has said something
+                given.out.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
