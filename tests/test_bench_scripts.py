@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-PARTS = ("peers", "estimates", "augmentation_peers")
+PARTS = ("peers", "estimates", "augmentation_peers", "export_cases")
 PARTS += ("leak_sets", "leak_copies", "leak_threshold")
 SCRIPTS = sorted(p.stem for p in BENCH.glob("*.py") if p.stem not in PARTS)
 README = (BENCH / "README.md").read_text(encoding="utf-8")

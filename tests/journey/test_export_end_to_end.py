@@ -50,7 +50,12 @@ def library(to: str) -> str:
     return {"onnx": "onnxruntime"}.get(to, to)
 
 
-@pytest.mark.parametrize("to", ["openvino", "onnx", "torch"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "to", ["openvino", pytest.param("onnx", marks=SLOW), pytest.param("torch", marks=SLOW)]
+)
 def test_masks_are_those_of_predict(
     to: str, journey: Journeys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,7 +100,7 @@ def test_folder_says_what_it_is(journey: Journeys, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["cells", "signals"])
+@pytest.mark.parametrize("kind", [pytest.param("cells", marks=SLOW), "signals"])
 def test_tables_are_those_of_predict(kind: str, journey: Journeys, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     if kind == "signals":

@@ -3,8 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+from convivo import __version__
 from convivo.errors import PlanError
 
 PACKAGE = Path(__file__).parents[1]
@@ -25,6 +27,10 @@ from {NAME}.exporting.runner.main import main  # noqa: E402
 if __name__ == "__main__":
     raise SystemExit(main(HERE, sys.argv[1:]))
 '''
+FIRST = f'''"""What run.py needs of convivo."""
+
+__version__ = "{__version__}"
+'''
 
 
 def copy_runner(folder: Path) -> list[Path]:
@@ -42,7 +48,8 @@ def copy_runner(folder: Path) -> list[Path]:
         written.append(target)
     for place in {parent for path in written[1:] for parent in _packages(path, folder)}:
         if not (place / "__init__.py").exists():
-            (place / "__init__.py").write_text("", encoding="utf-8")
+            text = FIRST if place.name == NAME else ""
+            (place / "__init__.py").write_text(text, encoding="utf-8")
             written.append(place / "__init__.py")
     return written
 
@@ -69,14 +76,16 @@ def needed() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Dotted names that a file imports, wherever in it."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(found)
 
 
 def renamed(text: str, module: str) -> str:
@@ -86,7 +95,8 @@ def renamed(text: str, module: str) -> str:
         >>> renamed("from convivo.errors import ReadError", "m")
         'from convivo_runner.errors import ReadError'
     """
-    return re.sub(r"^(\s*(?:from|import) )convivo\.", rf"\g<1>{NAME}.", text, flags=re.MULTILINE)
+    ours = r"^(\s*(?:from|import) )convivo(?=\.| import )"
+    return re.sub(ours, rf"\g<1>{NAME}", text, flags=re.MULTILINE)
 
 
 def _with_parents(name: str) -> list[str]:

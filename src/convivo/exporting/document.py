@@ -1,5 +1,6 @@
 """`pipeline.json` and `requirements.txt`: how the model of a run is used, and with what."""
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from math import inf
@@ -21,7 +22,15 @@ LIBRARIES = {
     "zarr": ("zarr",),
     "matlab": ("h5py",),
     "brainvision": ("mne",),
-    "dicom": ("pydicom", "highdicom", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"),
+    "dicom": (
+        "pydicom",
+        "highdicom",
+        "imagecodecs",
+        "pylibjpeg",
+        "pylibjpeg-openjpeg",
+        "pylibjpeg-rle",
+        "pyjpegls",
+    ),
     "wfdb": ("wfdb",),
 }
 """What readers need beside NumPy and SciPy."""
@@ -41,7 +50,7 @@ def pipeline_document(
     Args:
         form, file: of the model. made: from which run it came.
     """
-    fixed = predictor.sampling == "patch" and all(low == high for low, high in program.bounds[2:])
+    fixed = predictor.sampling == "patch" and any(low == high for low, high in program.bounds[2:])
     axes = {"multiple": None if fixed else predictor.multiple}
     axes |= {"margin": predictor.margin, "step": predictor.step}
     tiling = {name: None if value is None else list(value) for name, value in axes.items()}
@@ -91,10 +100,20 @@ def _output(plan: Mapping[str, Any], predictor: Predictor) -> dict[str, Any]:
 
 def requirements(form: str, cases: Iterable[str]) -> str:
     """Lines for pip: the backend, and what reads files such as the run's; versions as here."""
-    formats = {format_of(name.split("#")[0]) for name in cases}
+    formats = {format_of(_file_of(name)) for name in cases}
     readers = {one for form_ in formats for one in LIBRARIES.get(form_, ())}
     names = ["numpy", "scipy", *BACKENDS[form], *sorted(readers)]
     return "".join(f"{name}{_version(name)}\n" for name in names)
+
+
+def _file_of(case: str) -> str:
+    """The file of a case: what stands before the number of an item.
+
+    Example:
+        >>> _file_of("a.npz#12"), _file_of("slide #3.png"), _file_of("series#0")
+        ('a.npz', 'slide #3.png', 'series')
+    """
+    return re.sub(r"#\d+$", "", case)
 
 
 def _version(name: str) -> str:

@@ -11,35 +11,40 @@ from convivo.inference.backends.program import Program
 
 FILES = {"openvino": "model.xml", "onnx": "model.onnx", "torch": "model.pt2"}
 ANY = -1  # a size that OpenVINO leaves open
+Save = Callable[[Path], object]
+"""Writes a converted model to a file."""
 
 
-def write_model(program: Program, form: str, folder: Path) -> Path:
-    """The program in one of the forms of `FILES`, its weights in float32.
+def convert(program: Program, form: str) -> Save:
+    """The program in one of the forms of `FILES`, its weights in float32, as what saves it.
 
     Raises:
         Unavailable: the library cannot take it.
     """
-    path = folder / FILES[form]
-    writers: dict[str, Callable[[Program, Path], None]] = {
+    makers: dict[str, Callable[[Program], Save]] = {
         "openvino": _openvino,
         "onnx": _onnx,
         "torch": _torch,
     }
-    writers[form](program, path)
-    return path
+    return makers[form](program)
 
 
-def _openvino(program: Program, path: Path) -> None:
+def _openvino(program: Program) -> Save:
     model = openvino_engine.converted(program)
     model.reshape([int(low) if low == high else ANY for low, high in program.bounds])
-    openvino_engine.openvino().save_model(model, path, compress_to_fp16=False)
+    library = openvino_engine.openvino()
+    return lambda path: library.save_model(model, path, compress_to_fp16=False)
 
 
-def _onnx(program: Program, path: Path) -> None:
-    path.write_bytes(onnx_engine.converted(program).SerializeToString())
+def _onnx(program: Program) -> Save:
+    model = onnx_engine.converted(program)
+    return lambda path: path.write_bytes(model.SerializeToString())
 
 
-def _torch(program: Program, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about its own parts
-        torch.export.save(program.exported, path)
+def _torch(program: Program) -> Save:
+    def save(path: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about its own parts
+            torch.export.save(program.exported, path)
+
+    return save

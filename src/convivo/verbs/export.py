@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from convivo.evaluation.evaluate import without_target
 from convivo.exporting.card import card
 from convivo.exporting.copying import copy_runner
 from convivo.exporting.document import pipeline_document, requirements
-from convivo.exporting.models import FILES, write_model
+from convivo.exporting.models import FILES, Save, convert
 from convivo.exporting.parity import CASES, parity_document
 from convivo.exporting.runner.answers import Answers
 from convivo.exporting.runner.models import open_model
 from convivo.exporting.runner.pipeline import NAME, pipeline_of
 from convivo.files import read_json, sha256, write_json, write_text
 from convivo.inference.backends import missing
-from convivo.inference.backends.program import Programs
+from convivo.inference.backends.engine import Unavailable
+from convivo.inference.backends.program import Program, Programs
 from convivo.inference.predictor import Predictor
 from convivo.progress import Progress
 from convivo.verbs.evaluate import own_data
@@ -53,11 +55,12 @@ def export(
     began = time.monotonic()
     run, out = as_run(run), Path(out)
     _check(run, to, out)
+    bar = Progress("exporting", STEPS, unit="parts", quiet=quiet)
+    parts = _converted(run, to, bar)  # what cannot be converted leaves no trace
     out.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
-    bar = Progress("exporting", STEPS, unit="parts", quiet=quiet)
     try:
-        parity = _write(run, to, place, bar)
+        parity = _write(run, to, parts, place, bar)
         place.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -94,22 +97,43 @@ def _check(run: Run, to: str, out: Path) -> None:
         raise UsageError(out, "--out must be a new or empty folder", got, "Name another one")
 
 
-def _write(run: Run, to: str, place: Path, bar: Progress) -> dict[str, Any]:
-    """All files of the folder; the parity."""
+@dataclass(frozen=True)
+class _Parts:
+    """A run's network as it is used, as an exported program, and as what saves its model."""
+
+    predictor: Predictor
+    program: Program
+    save: Save
+
+
+def _converted(run: Run, to: str, bar: Progress) -> _Parts:
     plan = run.plan
     set_threads(plan["threads"])
     network = run.network.to("cpu")
     predictor = build_predictor(plan, network, build_task(plan))
+    if predictor.sampling == "patch":
+        predictor = replace(predictor, batch=1)  # tiles are large: several only take more memory
     programs = Programs(
         network=network, decode=predictor.task.decode, free=predictor.sampling == "patch"
     )
-    shape = (predictor.batch, plan["preparation"]["channels"], *predictor.size)
-    program = programs.of(shape)
-    bar.update(1)
-    model = write_model(program, to, place)
+    try:
+        program = programs.of((predictor.batch, plan["preparation"]["channels"], *predictor.size))
+        bar.update(1)
+        save = convert(program, to)
+    except Unavailable as error:
+        others = " or ".join(f"--to {form}" for form in FILES if form != to)
+        rule = f"{to} must take the network {plan['network']['name']}"
+        raise UsageError("--to", rule, error.got, f"Use {others}") from error
     bar.update(2)
+    return _Parts(predictor, program, save)
+
+
+def _write(run: Run, to: str, parts: _Parts, place: Path, bar: Progress) -> dict[str, Any]:
+    """All files of the folder; the parity."""
+    predictor, model = parts.predictor, place / FILES[to]
+    parts.save(model)
     document = pipeline_document(
-        plan, predictor, program, form=to, file=model.name, made=_made(run)
+        run.plan, predictor, parts.program, form=to, file=model.name, made=_made(run)
     )
     write_json(place / NAME, document)
     copy_runner(place)
@@ -117,13 +141,19 @@ def _write(run: Run, to: str, place: Path, bar: Progress) -> dict[str, Any]:
     answers = Answers(pipeline_of(document, place), open_model(model, to))
     parity = _parity(run, predictor, answers)
     write_json(place / "parity.json", parity)
-    split = run.folder.json("split.json")
-    cases = [name for part in ("train", "val", "test") for name in split[part]]
-    write_text(place / "requirements.txt", requirements(to, cases))
+    write_text(place / "requirements.txt", requirements(to, _files(run)))
     text = card(document, _read(run, "evaluation.json"), _read(run, "receipt.json") or {}, parity)
     write_text(place / "CARD.md", text)
     bar.update(STEPS)
     return parity
+
+
+def _files(run: Run) -> list[str]:
+    """Names of the run's cases, which say what it is given; those from Python have no files."""
+    if not run.folder.config().get("data", {}).get("path"):
+        return []
+    split = run.folder.json("split.json")
+    return [name for part in ("train", "val", "test") for name in split[part]]
 
 
 def _made(run: Run) -> dict[str, Any]:

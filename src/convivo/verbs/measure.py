@@ -1,7 +1,5 @@
 """Measure a network on named cases, and write what was found as the contract's documents."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from convivo.data.inspection import Inspection
+from convivo.data.prediction_table import csv_text
 from convivo.data.sample import Problem, Sample
 from convivo.evaluation.evaluate import Evaluation, evaluate_cases
 from convivo.files import plain, write_text
@@ -158,15 +157,6 @@ def write_predictions(path: Path, measured: Measured, plan: Mapping[str, Any]) -
     head = [*kept("case", "sample", "truth"), *task.columns]
     rows = [[*kept(*line[:3]), *line[3]] for line in lines]
     write_text(path, csv_text([str(name) for name in head], rows))
-
-
-def csv_text(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as CSV, quoted where needed; None as an empty cell."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def headline(document: Mapping[str, Any]) -> str:

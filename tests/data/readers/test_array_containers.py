@@ -194,3 +194,23 @@ def test_damaged_idx_files(tmp_path):
         (tmp_path / name).write_bytes(bad)
         with pytest.raises(ReadError, match=message):
             read(tmp_path / name, 0)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr", ".npz"])
+def test_maps_of_items_are_npy_files(suffix: str, tmp_path: Path) -> None:
+    stack, like = np.arange(3 * 5 * 6, dtype=np.uint8).reshape(3, 5, 6), tmp_path / f"s{suffix}"
+    if suffix == ".npz":
+        np.savez(like, test_images=stack)
+    elif suffix == ".h5":
+        with pytest.importorskip("h5py").File(like, "w") as file:
+            file["images"] = stack
+    else:
+        pytest.importorskip("zarr").open_group(like, mode="w").create_array("images", data=stack)
+    count = read_header(like).count
+    index = 2 if count == 3 else 0
+    shape = read_header(like, index).shape
+    labels = np.ones(shape, np.uint8)
+    path = write_labels(tmp_path / "s#2.npy", labels, like=like, like_index=index)
+    np.testing.assert_array_equal(np.load(path), labels)
+    with pytest.raises(ShapeError, match=r"a label map has the shape of its image"):
+        write_labels(tmp_path / "t.npy", labels[1:], like=like, like_index=index)

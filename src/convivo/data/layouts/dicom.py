@@ -11,7 +11,6 @@ from pathlib import Path
 
 from convivo.data.layouts.dicom_classes import Place, class_folders_of, images_in_class_folders
 from convivo.data.layouts.dicom_labels import Labelling, labelling_of
-from convivo.data.layouts.dicom_places import Item, items_of
 from convivo.data.layouts.image_mask import folder_pair
 from convivo.data.layouts.listing import given_splits, item_files, relative
 from convivo.data.problems import problem
@@ -19,6 +18,7 @@ from convivo.data.readers import is_item, read_header
 from convivo.data.readers.dicom import laid_on_image
 from convivo.data.readers.dicom.catalogue import dicom_files, may_be_dicom, visible_files
 from convivo.data.readers.dicom.ordering import Fault
+from convivo.data.readers.dicom.places import Item, items_of
 from convivo.data.readers.dicom.scanning import Scan, scan_all
 from convivo.data.sample import Case, Index, Problem
 from convivo.data.survey import damaged

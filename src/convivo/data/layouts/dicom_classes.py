@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from convivo.data.layouts.dicom_places import Item
 from convivo.data.layouts.listing import folders, split_folders
 from convivo.data.readers import is_item
 from convivo.data.readers.dicom.catalogue import dicom_files
+from convivo.data.readers.dicom.places import Item
 from convivo.data.readers.dicom.scanning import Scan, scan
 from convivo.data.sample import Split
 from convivo.errors import ReadError

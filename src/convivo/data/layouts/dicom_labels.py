@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.layouts.dicom_places import Item
 from convivo.data.layouts.listing import relative
 from convivo.data.problems import problem
 from convivo.data.readers.dicom.instance import Instance
+from convivo.data.readers.dicom.places import Item
 from convivo.data.readers.dicom.scanning import Scan
 from convivo.data.sample import Problem
 

@@ -240,7 +240,8 @@ def write_labels(
     """Save a label map (*S) in the format and on the grid of the file `like`, whole or not at all.
 
     Args:
-        like_index: which volume of a DICOM folder `like` stands for, where it holds several.
+        like_index: which item of `like` is meant: a volume of a DICOM folder, or an item of a
+            container, whose map is a .npy file.
         names: of the values, for formats that tell them (DICOM SEG). keep_identifiers: let such a
             format say who the patient is.
     Returns:
@@ -253,16 +254,18 @@ def write_labels(
     """
     path, like = Path(path), Path(like)
     module = _require(like)
-    if not hasattr(module, "write_labels"):
+    if like_index is None and not hasattr(module, "write_labels"):
         rule, got = "the format of an image can hold its label map", like.name
         raise UsageError(path, rule, got, "Convert the images to PNG, TIFF, NIfTI or .npy")
-    read_header(like)  # so that what is wrong with `like` is told from what is with `path`
+    head = read_header(like, like_index)  # what is wrong with `like` is told from what with `path`
     with saving(path):
         if _format(module) == "dicom":
             return module.write_labels(
                 path, labels, like=like, like_index=like_index, names=names,
                 keep_identifiers=keep_identifiers,
             )  # fmt: skip
+        if like_index is not None:  # a file of its own, whatever the container is
+            return _module("arrays").write_item(path, labels, shape=head.shape, like=like)
         return module.write_labels(path, labels, like=like)
 
 

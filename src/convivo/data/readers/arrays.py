@@ -62,9 +62,14 @@ def write_labels(path: Path, labels: np.ndarray, *, like: Path) -> Path:
         ShapeError: another shape than `like`. DataError: values outside 0 ... 65535.
         UsageError: `path` is not a .npy file.
     """
+    return write_item(path, labels, shape=header(like).shape, like=like)
+
+
+def write_item(path: Path, labels: np.ndarray, *, shape: Sequence[int], like: Path) -> Path:
+    """The same for an item of this shape, of a container `like` of any format."""
     if path.suffix.lower() != ".npy":
         raise UsageError(path, "label maps of arrays are .npy files", path.suffix, "Rename it")
-    check_grid(labels, header(like).shape, like)
+    check_grid(labels, tuple(shape), like)
     with whole(path) as temporary, temporary.open("wb") as file:
         np.save(file, smallest_unsigned(labels, path), allow_pickle=False)
     return path

@@ -3,6 +3,7 @@
 Letters: C channels, *S spatial sizes, K outputs, n items.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,9 @@ from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
 from convivo.arrays.windows import around, half_overlapping, window
-from convivo.exporting.runner.models import Model
+from convivo.exporting.runner.models import Model, is_shortage
 from convivo.exporting.runner.pipeline import Pipeline
+from convivo.geometry import Axes
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,32 @@ class Answers:
         return self.model(np.ascontiguousarray(padded, np.float32))[: len(images)]
 
     def labels(self, image: np.ndarray) -> np.ndarray:
-        """The strongest class at each position of an image (C, *S): (*S)."""
-        return strongest(self._rows(image), image.shape[1:], len(self.pipeline.output["classes"]))
+        """The strongest class at each position of an image (C, *S): (*S).
+
+        The probabilities of a few rows live at a time, however large the image is.
+        """
+        size, classes = image.shape[1:], len(self.pipeline.output["classes"])
+        return self._mapped(image, lambda rows: strongest(rows, size, classes))
 
     def map(self, image: np.ndarray) -> np.ndarray:
         """An image (C, *S) -> answers (K, *S) float32, tile by tile, blended."""
-        return gathered(self._rows(image), image.shape[1:])
+        return self._mapped(image, lambda rows: gathered(rows, image.shape[1:]))
 
-    def _rows(self, image: np.ndarray) -> Rows:
+    def _mapped(self, image: np.ndarray, finish: Callable[[Rows], np.ndarray]) -> np.ndarray:
+        """Where memory runs out, in narrower tiles, as long as the network takes them."""
+        tiles, most = self.pipeline.tiles, None
+        while True:
+            tile = tiles.for_image(image.shape[1:], None, most)
+            try:
+                return finish(self._rows(image, tile))
+            except (MemoryError, RuntimeError) as error:
+                narrower = tiles.smaller(tile) if is_shortage(error) else None
+                if narrower is None:
+                    raise
+            most = narrower  # only here are the rows of the failed attempt gone
+
+    def _rows(self, image: np.ndarray, tile: Axes) -> Rows:
         tiles, batch = self.pipeline.tiles, self.pipeline.batch
-        tile = tiles.for_image(image.shape[1:], None, None)
         if tiles.margin is not None:
             return mirrored_rows(
                 image, self.run, tile=tile, margin=tiles.margin, step=tiles.step, batch=batch
@@ -55,13 +73,27 @@ class Answers:
 
     def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K, ...)."""
-        return self.run(self.cut(image, positions))
+        (length,) = self.pipeline.size
+        return self._cuts(image, around(positions, length, self.pipeline.before))
 
     def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """What the network sees of a record at n moments: (n, C, size)."""
         (length,) = self.pipeline.size
         starts = around(positions, length, self.pipeline.before)
-        return np.stack([window(image, start, length) for start in starts])
+        rows = [window(image, start, length) for start in starts]
+        return np.stack(rows) if rows else np.zeros((0, len(image), length), np.float32)
+
+    def _cuts(self, image: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+        """A batch is cut at a time: windows overlap, all of a long record's would fill memory."""
+        (length,), step = self.pipeline.size, self.pipeline.items or self.pipeline.batch
+        rows = [
+            self.run(np.stack([window(image, start, length) for start in starts[at : at + step]]))
+            for at in range(0, len(starts), step)
+        ]
+        if rows:
+            return np.concatenate(rows)
+        rebuilt, outputs = self.pipeline.kind == "image", len(self.pipeline.output["classes"]) or 1
+        return np.zeros((0, len(image), length) if rebuilt else (0, outputs), np.float32)
 
     def case(self, image: np.ndarray) -> np.ndarray:
         """The answer to a whole image (C, *S): (K, ...); of a long signal the windows' mean."""
@@ -70,5 +102,4 @@ class Answers:
         if self.pipeline.mode != "crop":
             return self.run(image[None])[0]
         (length,) = self.pipeline.size
-        starts = half_overlapping(image.shape[1], length)
-        return self.run(np.stack([window(image, start, length) for start in starts])).mean(0)
+        return self._cuts(image, half_overlapping(image.shape[1], length)).mean(0)

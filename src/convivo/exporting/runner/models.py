@@ -12,7 +12,21 @@ from convivo.errors import UsageError
 Model = Callable[[np.ndarray], np.ndarray]
 """(n, C, *S) float32 -> answers (n, K, ...) float32: probabilities, numbers or images."""
 
-KEPT = 3  # sizes for which an OpenVINO model stays compiled
+FIXED = 2  # sizes for which an OpenVINO model is compiled: that takes longer than an answer
+SHORT = ("bad_alloc", "out of memory", "allocate memory", "could not create a ")  # they say
+ANY = -1  # a size that OpenVINO leaves open
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether memory ran out, in NumPy or in one of the libraries.
+
+    Example:
+        >>> is_shortage(MemoryError()), is_shortage(RuntimeError("shapes do not match"))
+        (True, False)
+    """
+    if isinstance(error, RuntimeError):
+        return any(words in str(error).lower() for words in SHORT)
+    return isinstance(error, MemoryError)
 
 
 def open_model(path: Path, form: str, *, precision: str = "fp32", threads: int = 0) -> Model:
@@ -48,17 +62,21 @@ def _openvino(path: Path, precision: str, threads: int) -> Model:
     }
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
+    free = tuple(ANY if n.is_dynamic else n.get_length() for n in bare.input(0).partial_shape)
     requests: dict[tuple[int, ...], Any] = {}
 
-    def run(images: np.ndarray) -> np.ndarray:
-        shape = images.shape
-        if shape not in requests:
-            while len(requests) >= KEPT:
-                requests.pop(next(iter(requests)))
+    def request(shape: tuple[int, ...]) -> Any:
+        """Compiled for the first sizes, which is faster; others share one that leaves them free."""
+        met = any(known[1:] == shape[1:] for known in requests)  # with another number of items
+        key = shape if shape in requests or (len(requests) < FIXED and not met) else free
+        if key not in requests:
             model = bare.clone()
-            model.reshape(list(shape))
-            requests[shape] = core.compile_model(model, "CPU", options).create_infer_request()
-        (answers,) = requests[shape].infer([images]).values()
+            model.reshape(list(key))
+            requests[key] = core.compile_model(model, "CPU", options).create_infer_request()
+        return requests[key]
+
+    def run(images: np.ndarray) -> np.ndarray:
+        (answers,) = request(images.shape).infer([images]).values()
         return np.array(answers, np.float32)
 
     return run

@@ -1,9 +1,8 @@
-"""Answers as files: label maps on the inputs' own grids, tables, reconstructions."""
+"""Answers as files: label maps on the inputs' own grids, tables, annotations, reconstructions."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +12,98 @@ from convivo.arrays.channels import select_channels
 from convivo.arrays.normalization import denormalize
 from convivo.arrays.placement import Placement
 from convivo.arrays.preparation import prepare, prepare_positions, restore_labels
+from convivo.data.prediction_table import PredictionTable
 from convivo.data.readers import read, stem_of, write_labels
 from convivo.data.readers.pictures import image_suffix, write_image
 from convivo.data.sample import Raw
 from convivo.exporting.runner.answers import Answers
+from convivo.exporting.runner.cells import called, cells, scores
 from convivo.exporting.runner.inputs import Item
-from convivo.files import write_text
 
-TOGETHER = " + "  # between the names of several classes
+ANNOTATOR = "cvo"  # what the annotation file of a record ends in
+KEPT_AFTER = 128  # cases whose rows are written together
 
 
 @dataclass
 class Writer:
-    """Predicts items one by one and writes what is found of each; `close` writes the table."""
+    """Predicts items one by one and writes what is found of each; `close` writes the table.
+
+    overwrite: what is there already is predicted again. keep_identifiers: DICOM segmentations say
+    who the patient is.
+    """
 
     answers: Answers
     out: Path
-    rows: list[list[Any]] = field(default_factory=list)
+    overwrite: bool = False
+    keep_identifiers: bool = False
+    table: PredictionTable = field(init=False)
+    waiting: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        pipeline = self.answers.pipeline
+        self.table = PredictionTable(
+            self.out / "predictions.csv", pipeline.output["columns"],
+            partial(cells, pipeline.output), beats=pipeline.beats,
+        )  # fmt: skip
+        if not self.overwrite and pipeline.kind != "map":
+            self.table.read()
+
+    def has(self, item: Item) -> bool:
+        """Whether an earlier call has finished this one."""
+        if self.overwrite:
+            return False
+        kind = self.answers.pipeline.kind
+        if kind == "map":
+            return (self.out / item.map_name).exists()
+        return self.table.has(self._name(item)) and (
+            kind != "image" or (self.out / self._image_name(item)).exists()
+        )
 
     def do(self, item: Item) -> None:
         """Read, prepare, answer and write one input."""
         pipeline, raw = self.answers.pipeline, read(item.path, item.index)
         if pipeline.kind == "map":
             self._map(item, raw)
-        elif pipeline.beats:
-            self._beats(item, raw)
-        elif pipeline.kind == "image":
-            self._image(item, raw)
+            return
+        if pipeline.beats:
+            rows: list[Any] = list(self._beats(item, raw))
         else:
-            image, _ = self._prepared(raw)
+            image, placement = self._prepared(raw)
             found = self.answers.case(image)
-            self.rows.append([item.name, *cells(pipeline.output, found)])
+            if pipeline.kind == "image":
+                self._image(item, raw, found, placement)
+                found = scores(pipeline.output, image[None], found[None])[0]
+            rows = [found]
+        self.table.add(self._name(item), rows)
+        self.waiting += 1
+        if pipeline.beats or pipeline.kind == "image" or self.waiting == KEPT_AFTER:
+            self._keep()
 
     def close(self) -> None:
         """The table of all answers; label maps need none."""
-        pipeline = self.answers.pipeline
-        if pipeline.kind == "map":
-            return
-        key = ["record", "sample", "time_s"] if pipeline.beats else ["case"]
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow([*key, *pipeline.output["columns"]])
-        table.writerows(self.rows)
-        write_text(self.out / "predictions.csv", text.getvalue())
+        if self.answers.pipeline.kind != "map" and (self.waiting or not self.table.path.exists()):
+            self._keep()
+
+    def _keep(self) -> None:
+        self.table.write()
+        self.waiting = 0
+
+    def _name(self, item: Item) -> str:
+        return item.record if self.answers.pipeline.beats else item.name
+
+    def _image_name(self, item: Item) -> str:
+        if self.answers.pipeline.beats:
+            return f"{item.record}.npy"
+        suffix = image_suffix(item.path, item=item.index is not None)
+        if item.index is not None:
+            return f"{item.name}{suffix}"
+        return (Path(item.name).parent / stem_of(item.name)).as_posix() + suffix
 
     def _prepared(self, raw: Raw) -> tuple[np.ndarray, Placement]:
         header = raw.header
-        named = len(header.channel_names) == len(raw.array)
         return prepare(
             raw.array, self.answers.pipeline.preparation, affine=header.affine,
-            spacing=header.spacing, channel_names=header.channel_names if named else (),
+            spacing=header.spacing, channel_names=_channel_names(raw),
         )  # fmt: skip
 
     def _map(self, item: Item, raw: Raw) -> None:
@@ -77,66 +118,41 @@ class Writer:
         write_labels(
             target, values[labels], like=item.path, like_index=item.index,
             names={value: name for value, name in names.items() if value},
+            keep_identifiers=self.keep_identifiers,
         )  # fmt: skip
 
-    def _beats(self, item: Item, raw: Raw) -> None:
-        from convivo.data.readers.wfdb import beat_positions
+    def _beats(self, item: Item, raw: Raw) -> Iterator[tuple[int, float, np.ndarray]]:
+        """A row a beat; an annotation file of their classes, or the rebuilt windows."""
+        from convivo.data.readers.wfdb import beat_positions, write_annotation
 
         positions, _ = beat_positions(item.path)
         image, placement = self._prepared(raw)
         moments = prepare_positions(positions, placement)
-        if not len(moments):
-            return
         found = self.answers.windows(image, moments)
         rate = 1 / raw.header.spacing[0] if raw.header.spacing else 1.0
-        output, record = self.answers.pipeline.output, Path(item.name).with_suffix("").as_posix()
+        output, folder = self.answers.pipeline.output, (self.out / item.record).parent
+        folder.mkdir(parents=True, exist_ok=True)
         if self.answers.pipeline.kind == "image":
-            write_image(self.out / f"{record}.npy", found)
+            write_image(self.out / self._image_name(item), found)
             found = scores(output, self.answers.cut(image, moments), found)
-        for place, row in zip(positions.tolist(), found, strict=True):
-            self.rows.append([record, place, f"{place / rate:.4f}", *cells(output, row)])
+        else:
+            symbols = [called(output, row) for row in found]
+            write_annotation(item.path.stem, positions, symbols, rate, folder, extension=ANNOTATOR)
+        yield from zip(positions.tolist(), (positions / rate).tolist(), found, strict=True)
 
-    def _image(self, item: Item, raw: Raw) -> None:
-        image, placement = self._prepared(raw)
-        found = self.answers.case(image)
-        self.rows.append(
-            [item.name, *cells(self.answers.pipeline.output, scores_of(self.answers, image, found))]
-        )
+    def _image(self, item: Item, raw: Raw, found: np.ndarray, placement: Placement) -> None:
+        """A reconstruction (C, *P) on its image's own grid, in the units and dtype stored there."""
         seen = self.answers.pipeline.preparation
         like = select_channels(
-            raw.array, seen.channels, wanted=seen.channel_names, names=raw.header.channel_names
+            raw.array, seen.channels, wanted=seen.channel_names, names=_channel_names(raw)
         )
         rows = [placement.probabilities_back(channel[None]) for channel in found]
         back = np.ascontiguousarray(np.concatenate(rows), np.float32)
         back = denormalize(back, like, seen.normalization, mean=seen.mean, std=seen.std)
-        suffix = image_suffix(item.path, item=item.index is not None)
-        stem = (Path(item.name).parent / stem_of(item.name)).as_posix()
-        name = f"{item.name}{suffix}" if item.index is not None else stem + suffix
-        write_image(self.out / name, back, like=item.path if item.index is None else None)
+        target = self.out / self._image_name(item)
+        write_image(target, back, like=item.path if item.index is None else None)
 
 
-def scores_of(answers: Answers, image: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(1,) the anomaly score of one image (C, *S)."""
-    return scores(answers.pipeline.output, image[None], found[None])[0]
-
-
-def scores(output: Any, images: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(n, 1) mean squared errors of reconstructions (n, C, *S), in the pipeline's scale."""
-    if output.get("scale"):
-        scale = np.asarray(output["scale"], np.float32).reshape(-1, *[1] * (images.ndim - 2))
-        images, found = images * scale, found * scale
-    return ((found - images) ** 2).mean(axis=tuple(range(1, found.ndim)))[:, None]
-
-
-def cells(output: Any, found: np.ndarray) -> Sequence[str]:
-    """One item's answer (K,) as it stands in a table."""
-    if output["kind"] != "table":
-        return [f"{float(found[0]):.6g}"]
-    if output["several"]:
-        names = [
-            n for n, p in zip(output["classes"], found, strict=True) if p > output["threshold"]
-        ]
-        called = TOGETHER.join(names)
-    else:
-        called = output["classes"][int(found.argmax())]
-    return [called, *[f"{p:.6f}" for p in found]]
+def _channel_names(raw: Raw) -> tuple[str, ...]:
+    names = raw.header.channel_names
+    return names if len(names) == len(raw.array) else ()

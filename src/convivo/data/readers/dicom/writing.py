@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convivo import __version__
 from convivo.data.readers.dicom.catalogue import volume_at
 from convivo.data.readers.dicom.elements import subject_of
 from convivo.data.readers.dicom.opening import open_header, pydicom
@@ -145,7 +146,7 @@ def _segmentation(
         instance_number=1,
         manufacturer="convivo",
         manufacturer_model_name="convivo",
-        software_versions=_version(),
+        software_versions=__version__,
         device_serial_number="0",
         content_description="Segmentation by a network",
         plane_positions=positions,
@@ -171,7 +172,7 @@ def _described(package: Any, number: int, name: str) -> Any:
     from pydicom.sr.codedict import codes
 
     algorithm = package.AlgorithmIdentificationSequence(
-        name="convivo", family=codes.DCM.ArtificialIntelligence, version=_version()
+        name="convivo", family=codes.DCM.ArtificialIntelligence, version=__version__
     )
     return package.seg.SegmentDescription(
         segment_number=number,
@@ -181,12 +182,6 @@ def _described(package: Any, number: int, name: str) -> Any:
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("convivo")
 
 
 def _highdicom() -> Any:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.layouts.listing import relative
 from convivo.data.readers.dicom.catalogue import image_planes
 from convivo.data.readers.dicom.scanning import Scan
 from convivo.data.readers.dicom.volumes import Volume, volumes_of
@@ -39,7 +38,7 @@ def items_of(root: Path, scans: Sequence[Scan]) -> list[Item]:
             held[where] = {_key(one): place for place, one in enumerate(found)}
         single = len(held[where]) == 1
         index = None if single else held[where][_key(volume)]
-        name = relative(Path(where), root)
+        name = Path(os.path.relpath(where, root)).as_posix()
         name = root.name if name == "." else name  # DATA itself is the series
         identity = name if single else f"{name}#{index}"
         items.append(Item(id=identity, path=where, index=index, volume=volume))
