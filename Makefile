@@ -38,10 +38,10 @@ lab: $(STAMP)
 	$(BIN)/convivo lab
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not gpu"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
