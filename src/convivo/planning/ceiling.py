@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from convivo.planning.shadow import shadow, tensors, told_of_values
+from convivo.planning.uncompiled import PlainMode, uncompiled
 
 WORKSPACE = 2  # kernels rearrange what they are given: never more than another copy of everything
 
 
-class _Sum(TorchDispatchMode):
+class _Sum(PlainMode):
     """Adds up the bytes of all results, as if nothing were ever let go."""
 
     def __init__(self) -> None:
@@ -37,6 +37,8 @@ def ceiling(net: nn.Module, run: Callable[[nn.Module], object]) -> int:
         Untraceable: it does not run without values.
     """
     held: list[Tensor] = [*net.parameters(), *net.buffers()]
-    with told_of_values(type(net).__name__), torch.no_grad(), _Sum() as total:
-        run(shadow(net))
+    with told_of_values(type(net).__name__), torch.no_grad(), uncompiled():
+        twin = shadow(net)
+        with _Sum() as total:
+            run(twin)
     return sum(t.nbytes for t in held) + WORKSPACE * total.bytes

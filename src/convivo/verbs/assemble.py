@@ -25,13 +25,13 @@ from convivo.verbs.choose import choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import load_features
-from convivo.verbs.fixing import draft_plan, set_threads
+from convivo.verbs.fixing import draft_plan
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.parts import Parts, build_parts
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
-from convivo.verbs.setup import build_network, pick_device
+from convivo.verbs.setup import build_network, pick_device, set_threads
 from convivo.verbs.starting import begin, start_entry, tell_start, with_start
 from convivo.verbs.storing import reason as storing_reason
 from convivo.verbs.storing import store_entry

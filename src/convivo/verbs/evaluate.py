@@ -10,11 +10,10 @@ from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.sample import Index
 from convivo.errors import DataError, ReadError, UsageError
 from convivo.files import write_json
-from convivo.verbs.fixing import set_threads
 from convivo.verbs.measure import headline, measure
 from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import pick_device
+from convivo.verbs.setup import pick_device, set_threads
 
 if TYPE_CHECKING:
     from torch import nn

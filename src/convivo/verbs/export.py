@@ -29,9 +29,8 @@ from convivo.inference.backends.program import Program, Programs
 from convivo.inference.predictor import Predictor
 from convivo.progress import Progress
 from convivo.verbs.evaluate import own_data
-from convivo.verbs.fixing import set_threads
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import build_predictor, build_preparation, build_task
+from convivo.verbs.setup import build_predictor, build_preparation, build_task, set_threads
 
 STEPS = 4
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from convivo.arrays.preparation import Preparation
@@ -218,10 +217,3 @@ def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:
         rule, remedy = "mixup mixes the classes of whole items", "Leave out augment.p_mixup"
         raise ConfigError("augment.mixup", rule, f"the task {facts.task}", remedy)
     return chosen.to_dict()
-
-
-def set_threads(wish: int | None) -> int:
-    """Threads of the kernels; fixed, since sums are cut by them."""
-    if wish:
-        torch.set_num_threads(wish)
-    return torch.get_num_threads()

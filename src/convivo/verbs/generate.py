@@ -10,10 +10,9 @@ from convivo.data.readers.pictures import write_image
 from convivo.errors import UsageError
 from convivo.progress import Progress
 from convivo.verbs.drawing import classes_to_draw, drawn, in_stored_units
-from convivo.verbs.fixing import set_threads
 from convivo.verbs.grid import write_grid
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import pick_device
+from convivo.verbs.setup import pick_device, set_threads
 
 SUFFIXES = {1: ".npy", 2: ".png", 3: ".nii.gz"}
 GRID = "grid.png"

@@ -15,13 +15,12 @@ from convivo.progress import Progress
 from convivo.training.allocator import return_memory
 from convivo.training.process_memory import held_now
 from convivo.verbs.computing import TORCH, device_for, must_compute, serving_of
-from convivo.verbs.fixing import set_threads
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
 from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.rebuilding import rebuild
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import build_predictor, build_task, pick_device
+from convivo.verbs.setup import build_predictor, build_task, pick_device, set_threads
 
 
 def predict(

@@ -121,3 +121,10 @@ def pick_device(wish: str) -> torch.device:
         known = ", ".join(name for name, there in have.items() if there)
         raise UsageError("--device", "a device of this machine", repr(wish), f"Use auto or {known}")
     return torch.device(wish)
+
+
+def set_threads(wish: int | None) -> int:
+    """Threads of the kernels; fixed, since sums are cut by them."""
+    if wish:
+        torch.set_num_threads(wish)
+    return torch.get_num_threads()
