@@ -15,6 +15,7 @@ LEVELS = {
     "geometry": 1,
     "progress": 1,
     "schemas": 1,
+    "shortage": 1,
     "arrays": 2,
     "layers": 2,
     "architectures": 3,
@@ -46,6 +47,7 @@ WITHOUT_TORCH = (
     "files",
     "geometry",
     "progress",
+    "shortage",
 )
 TORCH_IN_DATA = ("augment", "batches")
 """The only parts of data/ that may know torch: what they make goes straight to the device."""

@@ -9,7 +9,7 @@ from convivo.errors import PlanError
 from convivo.inference.predictor import Predictor
 from convivo.inference.room import Room
 from convivo.inference.tiles import Tiles
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 from convivo.tasks.classify import Classify
 from convivo.tasks.segment import Segment
 

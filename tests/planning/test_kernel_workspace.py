@@ -13,7 +13,7 @@ CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 SCRATCH = 2**18
 """Bytes that a rule may leave out."""
-TILES = {"rel": 0.25, "abs": 2**20}
+TILES = {"rel": 0.25, "abs": 2 * SCRATCH}
 """With matrix tiles the threads' scratch is told at its median only."""
 SMALL = 2**12
 """Likewise, beside small tensors."""

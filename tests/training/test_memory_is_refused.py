@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells and
 
 HEAD = """
 import resource, numpy as np, torch
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 from convivo.training.refusal import refused_past
 from convivo.training.process_memory import held, memory_of
 MIB = 2**20

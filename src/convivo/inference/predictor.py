@@ -21,7 +21,7 @@ from convivo.geometry import Axes
 from convivo.inference.room import NoRoom, Room
 from convivo.inference.tiles import Tiles
 from convivo.layers.precision import autocast
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 from convivo.tasks.task import Task
 
 WINDOWS = 1024  # cut from a record at once: they overlap

@@ -16,7 +16,7 @@ from torch import nn
 
 from convivo.errors import DataError, PlanError
 from convivo.layers.precision import autocast
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 from convivo.training.easing import Cap, ease, nothing_left, peak_so_far, release_memory
 from convivo.training.journal import SAVE_SECONDS, Journal
 from convivo.training.schedule import Schedule

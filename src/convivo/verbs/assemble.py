@@ -15,8 +15,8 @@ from convivo.data.split import Split, make_split
 from convivo.errors import PlanError, ShapeError, UsageError
 from convivo.files import read_json
 from convivo.planning.limits import memory_limit
-from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
+from convivo.shortage import is_shortage
 from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.verbs.affording import afford, bounds_of, counted_again

@@ -14,7 +14,7 @@ import torch
 from convivo.data.store import Store
 from convivo.errors import PlanError
 from convivo.layers.precision import autocast
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 from convivo.training.allocator import return_memory, set_allocator
 from convivo.training.loop import Schedule
 from convivo.training.precision import has_fast_bf16, is_sound

@@ -19,8 +19,8 @@ from convivo.geometry import Axes
 from convivo.inference.backends.engine import Unavailable
 from convivo.inference.fitting import Fitting
 from convivo.inference.predictor import Predictor
-from convivo.planning.shortage import is_shortage
 from convivo.progress import Progress
+from convivo.shortage import is_shortage
 from convivo.verbs.beat_files import predict_record
 from convivo.verbs.inputs import Input
 from convivo.verbs.prediction_memory import must_hold_input

@@ -12,9 +12,10 @@ from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
 from convivo.arrays.windows import around, half_overlapping, window
-from convivo.exporting.runner.models import Model, is_shortage
+from convivo.exporting.runner.models import Model
 from convivo.exporting.runner.pipeline import Pipeline
 from convivo.geometry import Axes
+from convivo.shortage import is_shortage
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import Any
 from convivo.errors import ConvivoError, PlanError, UsageError
 from convivo.exporting.runner.answers import Answers
 from convivo.exporting.runner.inputs import Item, find_items, must_have_own_maps
-from convivo.exporting.runner.models import is_shortage, open_model
+from convivo.exporting.runner.models import open_model
 from convivo.exporting.runner.outputs import Writer
 from convivo.exporting.runner.pipeline import Pipeline, read_pipeline
+from convivo.shortage import is_shortage
 
 INTERNAL, INTERRUPTED = 3, 130
 

@@ -13,20 +13,7 @@ Model = Callable[[np.ndarray], np.ndarray]
 """(n, C, *S) float32 -> answers (n, K, ...) float32: probabilities, numbers or images."""
 
 FIXED = 2  # sizes for which an OpenVINO model is compiled: that takes longer than an answer
-SHORT = ("bad_alloc", "out of memory", "allocate memory", "could not create a ")  # they say
 ANY = -1  # a size that OpenVINO leaves open
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Whether memory ran out, in NumPy or in one of the libraries.
-
-    Example:
-        >>> is_shortage(MemoryError()), is_shortage(RuntimeError("shapes do not match"))
-        (True, False)
-    """
-    if isinstance(error, RuntimeError):
-        return any(words in str(error).lower() for words in SHORT)
-    return isinstance(error, MemoryError)
 
 
 def open_model(path: Path, form: str, *, precision: str = "fp32", threads: int = 0) -> Model:

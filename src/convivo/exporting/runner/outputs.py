@@ -20,7 +20,6 @@ from convivo.exporting.runner.answers import Answers
 from convivo.exporting.runner.cells import called, cells, scores
 from convivo.exporting.runner.inputs import Item
 
-ANNOTATOR = "cvo"  # what the annotation file of a record ends in
 KEPT_AFTER = 128  # cases whose rows are written together
 
 
@@ -137,7 +136,7 @@ class Writer:
             found = scores(output, self.answers.cut(image, moments), found)
         else:
             symbols = [called(output, row) for row in found]
-            write_annotation(item.path.stem, positions, symbols, rate, folder, extension=ANNOTATOR)
+            write_annotation(item.path.stem, positions, symbols, rate, folder)
         yield from zip(positions.tolist(), (positions / rate).tolist(), found, strict=True)
 
     def _image(self, item: Item, raw: Raw, found: np.ndarray, placement: Placement) -> None:

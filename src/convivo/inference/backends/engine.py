@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from convivo.errors import UsageError
-from convivo.planning.shortage import is_shortage
+from convivo.shortage import is_shortage
 
 
 class Engine(Protocol):

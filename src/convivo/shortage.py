@@ -2,8 +2,6 @@
 
 import errno
 
-import torch
-
 from convivo.errors import ConvivoError
 
 SAID = (
@@ -25,7 +23,8 @@ def is_shortage(error: BaseException) -> bool:
     """
     if isinstance(error, ConvivoError):
         return False
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    # of torch by its name: an exported folder asks as well, and has no torch
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
