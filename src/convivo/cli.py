@@ -160,6 +160,10 @@ def train(
     vram: Vram = None,
     time: Time = None,
     epochs: Epochs = None,
+    folds: Annotated[
+        int | None, _option("Networks, each with other units held out.", "--folds")
+    ] = None,
+    fold: Annotated[int | None, _option("Only this one of them, from 0.", "--fold")] = None,
     seed: Annotated[int, _option("Of every random choice.", "--seed", min=0)] = 0,
     settings: Settings = None,
     configuration: Annotated[
@@ -190,10 +194,10 @@ def train(
 
     run = verb(
         data, out=out, net=net, task=task, ram=ram, vram=vram, time=time, epochs=epochs,
-        seed=seed, settings=tuple(settings or ()), config=configuration, device=device,
-        precision=precision, threads=threads, accept=tuple(accept or ()), resume=resume,
-        plan=plan, init=init, normal=normal, layout=layout, subject=subject, labels=labels,
-        positive=positive, store=store, quiet=context.obj,
+        folds=folds, fold=fold, seed=seed, settings=tuple(settings or ()), config=configuration,
+        device=device, precision=precision, threads=threads, accept=tuple(accept or ()),
+        resume=resume, plan=plan, init=init, normal=normal, layout=layout, subject=subject,
+        labels=labels, positive=positive, store=store, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)
 

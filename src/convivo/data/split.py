@@ -96,7 +96,7 @@ def make_split(
         DataError: fewer than two classes, or fewer than three units.
     """
     if is_judged_by_class(inspection.index.task):
-        _require_classes(inspection)
+        require_classes(inspection)
     cases = sorted(inspection.cases, key=lambda case: natural(case.id))
     # A case without a part, in a set that has parts, is there to train on. A lone part divides
     # nothing (a training folder beside an unlabelled test folder).
@@ -105,10 +105,10 @@ def make_split(
         return _given_split(inspection, cases, seed)
     if inspection.unit == "section":
         return _section_split(inspection, fractions)
-    return _split(inspection, *_divide(inspection, cases, seed, shares=fractions))
+    return split_of(inspection, *divide(inspection, cases, seed, shares=fractions))
 
 
-def _require_classes(inspection: Inspection) -> None:
+def require_classes(inspection: Inspection) -> None:
     present = [row["name"] for row in inspection.class_counts if row["count"]]
     if len(present) < 2:
         got = f"only {present[0]!r}" if present else "no labelled class"
@@ -125,44 +125,45 @@ def _given_split(inspection: Inspection, cases: Sequence[Case], seed: int) -> Sp
         parts["test"], parts["val"] = parts["val"], []
         notes.append("the given validation part is the test; a new one was taken from train")
     if not parts["val"]:
-        parts["train"], parts["val"] = _take_validation(inspection, parts["train"], seed)
+        parts["train"], parts["val"] = take_validation(inspection, parts["train"], seed)
         notes.append(
             f"validation: {len(parts['val'])} cases taken from train, by {inspection.unit}"
         )
-    split = _split(inspection, parts["train"], parts["val"], parts["test"])
+    split = split_of(inspection, parts["train"], parts["val"], parts["test"])
     return replace(split, given=True, notes=tuple(notes))
 
 
-def _take_validation(
+def take_validation(
     inspection: Inspection, cases: Sequence[Case], seed: int
 ) -> tuple[list[Case], list[Case]]:
+    """(train, val): a fifth of the units chooses, at most 5,000 cases; of a stack its end."""
     share = min(FRACTIONS[1], ENOUGH_FOR_VALIDATION / len(cases))
     shares = (1 - share, share)
     if inspection.unit == "section":
-        train, val = _runs(cases, shares)
+        train, val = runs(cases, shares)
     else:
-        train, val = _divide(inspection, cases, seed, shares=shares)
+        train, val = divide(inspection, cases, seed, shares=shares)
     return train, val
 
 
 def _section_split(inspection: Inspection, fractions: Sequence[float]) -> Split:
     cases = sorted(inspection.cases, key=lambda case: natural(case.id))
     note = "one subject: train, val and test are one contiguous run each, in the stack's order"
-    return replace(_split(inspection, *_runs(cases, fractions)), notes=(note,))
+    return replace(split_of(inspection, *runs(cases, fractions)), notes=(note,))
 
 
-def _runs(cases: Sequence[Case], shares: Sequence[float]) -> list[list[Case]]:
-    """Contiguous runs in the order of the stack, one per share."""
+def runs(cases: Sequence[Case], shares: Sequence[float]) -> list[list[Case]]:
+    """Contiguous runs of cases in the order given, one per share."""
     _require_units(len(cases), len(shares), "images of the stack")
     ends = np.cumsum([0, *part_sizes(len(cases), shares)])
     return [list(cases[a:b]) for a, b in pairwise(ends)]
 
 
-def _sections(runs: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Id -> section; every run cut by its share of the whole, at least into five."""
+def sections(parts: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Id -> section; every run of ids cut by its share of the whole, at least into five."""
     units: dict[str, str] = {}
-    whole, first = sum(len(run) for run in runs), 1
-    for run in runs:
+    whole, first = sum(len(run) for run in parts), 1
+    for run in parts:
         pieces = cut(run, max(TEST_SECTIONS, floor(SECTIONS * len(run) / whole)))
         for number, piece in enumerate(pieces, start=first):
             units |= dict.fromkeys(piece, f"section {number}")
@@ -183,7 +184,7 @@ def part_sizes(units: int, shares: Sequence[float]) -> list[int]:
     return [*sizes, units - sum(sizes)]
 
 
-def _divide(
+def divide(
     inspection: Inspection, cases: Sequence[Case], seed: int, *, shares: Sequence[float]
 ) -> list[list[Case]]:
     """Cases in as many lists as shares, by unit, class counts in the ratio of the shares."""
@@ -225,12 +226,14 @@ def _require_units(found: int, least: int, what: str, where: object = "split") -
         raise DataError(where, f"a split needs at least {least} {what}", found, remedy)
 
 
-def _split(
+def split_of(
     inspection: Inspection, train: Sequence[Case], val: Sequence[Case], test: Sequence[Case]
 ) -> Split:
     ids = [tuple(case.id for case in part) for part in (train, val, test)]
-    sections = inspection.unit == "section"
-    units = _sections(ids) if sections else {i: inspection.units[i] for p in ids for i in p}
+    if inspection.unit == "section":
+        units = sections(ids)
+    else:
+        units = {i: inspection.units[i] for part in ids for i in part}
     return Split(train=ids[0], val=ids[1], test=ids[2], unit=inspection.unit, units=units)
 
 

@@ -16,7 +16,7 @@ from convivo.metrics.classification import (
     roc_curves,
 )
 from convivo.metrics.roc import placements
-from convivo.tasks.task import Line
+from convivo.tasks.task import LEAST, Line
 
 # Szegedy et al. 2015, arXiv:1409.4842, section 5
 AUXILIARY_WEIGHT = 0.3
@@ -85,6 +85,12 @@ class Classify:
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, K) logits -> (B, K) probabilities, by softmax or one by one."""
         return logits.float().sigmoid() if self.several else logits.float().softmax(dim=1)
+
+    def encode(self, answers: torch.Tensor) -> torch.Tensor:
+        """(B, K) probabilities -> logits."""
+        if self.several:
+            return answers.logit(eps=LEAST)
+        return answers.clamp_min(LEAST).log()
 
     def collect(self, probabilities: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
         """probabilities (n, K) and class indices (n,) of one case's items; or yes and no (n, K)."""

@@ -84,6 +84,10 @@ class Reconstruct:
         """(B, C, *S) as it is."""
         return logits.float()
 
+    def encode(self, answers: torch.Tensor) -> torch.Tensor:
+        """(B, C, *S) as it is."""
+        return answers
+
     def collect(self, found: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
         """Reconstructions (n, C, *S) of `image` (n, C, *S), and classes (n,) or None.
 

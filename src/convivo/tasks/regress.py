@@ -69,6 +69,10 @@ class Regress:
         """(B, 1) outputs -> (B, 1) numbers in the targets' unit."""
         return logits.float() * self.std + self.mean
 
+    def encode(self, answers: torch.Tensor) -> torch.Tensor:
+        """(B, 1) numbers in the targets' unit -> outputs."""
+        return (answers - self.mean) / self.std
+
     def collect(self, found: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
         """Numbers (n, 1) and targets (n,) of one case."""
         targets = np.atleast_1d(np.asarray(target, float))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from convivo.arrays.border_weights import border_weights
 from convivo.errors import ShapeError
 from convivo.metrics.segmentation import case_statistics, summarise
-from convivo.tasks.task import Line
+from convivo.tasks.task import LEAST, Line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,10 @@ class Segment:
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """(B, K, *S) logits -> probabilities."""
         return logits.float().softmax(dim=1)
+
+    def encode(self, answers: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B, K, *S) -> logits."""
+        return answers.clamp_min(LEAST).log()
 
     def collect(self, probabilities: np.ndarray, target: Any, **context: Any) -> dict[str, Any]:
         """probabilities (K, *S) or labels (*S) against a label map (*S): the case's statistics."""

@@ -10,6 +10,9 @@ from torch import nn
 Line = tuple[object, str, list[object]]
 """Of one item: place in its record ("" for a whole case), truth, the cells of the answer."""
 
+LEAST = 1e-7
+"""Probabilities below it are this where their logarithm is taken."""
+
 
 class Task(Protocol):
     """A task turns network outputs into a loss, answers and metrics.
@@ -39,6 +42,10 @@ class Task(Protocol):
 
     def decode(self, logits: torch.Tensor) -> torch.Tensor:
         """The network's output (B, K, ...) -> answers (B, K, ...), float32."""
+        ...
+
+    def encode(self, answers: torch.Tensor) -> torch.Tensor:
+        """The inverse: answers (B, K, ...) -> what `decode` makes these answers of."""
         ...
 
     def measure(self, answers: list[dict[str, Any]], *, seed: int = 0) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.verbs.affording import afford, bounds_of, counted_again
 from convivo.verbs.budget import Budget
-from convivo.verbs.choose import choose
+from convivo.verbs.choose import Facts, choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import load_features
@@ -40,6 +41,17 @@ FEATURES_SHARE = 0.1  # of the time that is left
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One of several trainings on the same data: its split, and the facts that all of them share.
+
+    What follows from the facts (network, grid, patch) is then the same for all.
+    """
+
+    split: Split
+    facts: Facts
+
+
 def fix_parts(
     inspection: Inspection,
     wish: Settings,
@@ -48,18 +60,20 @@ def fix_parts(
     own: nn.Module | None = None,
     given: object = None,
     device: str = "auto",
+    fold: Fold | None = None,
     quiet: bool = False,
 ) -> tuple[Parts, Split, Settings]:
     """Split, choose, read the data, and fix the schedule.
 
     Args:
         own: the user's module instead of one of ours. given: a plan to repeat.
+        fold: a split and facts that are settled.
     Returns:
         The parts with their complete plan, the split, and the settings as they were resolved.
     """
-    split = make_split(inspection, seed=wish.train.seed)
+    split = make_split(inspection, seed=wish.train.seed) if fold is None else fold.split
     keeping_of = partial(Keeping, inspection=inspection, train=split.train, val=split.val)
-    facts = facts_of(inspection, split.train)
+    facts = facts_of(inspection, split.train) if fold is None else fold.facts
     name = None if own is None else type(own).__name__
     chosen, reasons = choose(facts, with_start(wish, facts), name)
     where = pick_device(device)

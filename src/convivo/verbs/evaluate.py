@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from convivo.data.inspection import Inspection, inspect_data
 from convivo.data.sample import Index
+from convivo.data.split import Split
 from convivo.errors import DataError, ReadError, UsageError
 from convivo.files import write_json
 from convivo.verbs.measure import headline, measure
+from convivo.verbs.pooling import fold_runs, measure_fold, pooled
 from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import pick_device, set_threads
@@ -55,6 +57,8 @@ def evaluate(
         raise UsageError("evaluate", rule, ", ".join(reading), "Add --data, or leave it out")
     plan = run.plan
     set_threads(threads or plan["threads"])
+    if data is None and plan.get("ensemble"):
+        return _out_of_fold(run, split, quiet=quiet)
     network = run.network.to(pick_device(device))
     limit = memory_cap(ram)
     hold_little(limit)
@@ -79,6 +83,17 @@ def evaluate(
     if split == "test":
         _count_look(run)
     return found.document
+
+
+def _out_of_fold(run: Run, split: str, *, quiet: bool) -> dict[str, Any]:
+    """The pooled evaluation of a run of folds, each of its networks on its own part."""
+    inspection = own_data(run)
+    runs = fold_runs(run)
+    splits = [Split.from_document(one.folder.json("split.json")) for one in runs]
+    parts = [measure_fold(one, inspection, split, quiet=quiet) for one in runs]
+    if split == "test":
+        _count_look(run)
+    return pooled(run.plan, inspection, splits, parts, split).document
 
 
 def own_data(run: Run) -> Inspection:

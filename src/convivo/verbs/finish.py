@@ -38,7 +38,7 @@ def finish(
     ended: str,
     began: float,
     quiet: bool,
-) -> None:
+) -> Measured:
     """Evaluate, write evaluation.json, predictions.csv, report.html, and last the receipt."""
     counters = parts.state.counters
     network = parts.state.network
@@ -77,6 +77,7 @@ def finish(
     _report(folder, plan, network, inspection, measured, receipt)
     receipt["seconds"] = round(time.monotonic() - began, 1)
     write_json(folder / "receipt.json", receipt)
+    return measured
 
 
 def _measured(folder: Folder, parts: Parts, ended: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class Folder:
         if used and not resume:
             remedy = "Name another folder, or add --resume to go on with the run in it"
             raise UsageError(self.path, "--out must be new or empty", "a folder in use", remedy)
-        if used and not (self / ".lock").exists() and not (self / "plan.json").exists():
+        known = (".lock", "plan.json", "folds.json")
+        if used and not any((self / name).exists() for name in known):
             remedy = "Name the folder of an earlier run"
             raise UsageError(self.path, "--resume needs a run", "a folder without one", remedy)
         try:

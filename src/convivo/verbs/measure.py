@@ -95,6 +95,26 @@ def measure(
                 seed=int(plan["seed"]), fit=fitting.to, tick=bar.update,
             )  # fmt: skip
     bar.say(costs_line({"memory": costs["predicted"], "measured": costs["measured"]}, "evaluation"))
+    document = document_of(
+        task, inspection, evaluation, ids, units=units, unit=unit, name=name, costs=costs
+    )
+    return Measured(document=document, evaluation=evaluation, fit=fitting.to)
+
+
+def document_of(
+    task: Task,
+    inspection: Inspection,
+    evaluation: Evaluation,
+    ids: Sequence[str],
+    *,
+    units: Mapping[str, str],
+    unit: str,
+    name: str,
+    costs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The contract's evaluation of the cases `ids`; costs: of memory, predicted and measured."""
+    metrics, answers = evaluation.metrics, evaluation.answers
+    score = "j_kappa" if "j_kappa" in metrics else task.score_name
     document = {
         "schema": 1,
         "task": task.name,
@@ -103,18 +123,15 @@ def measure(
         "unit": unit,
         "units": len({units.get(i, i) for i in ids}),
         "excluded": [p.path for p in inspection.problems if _leaves_out(p)],
-        "metrics": evaluation.metrics,
+        "metrics": metrics,
         "predicted": costs["predicted"],
         "measured": costs["measured"],
-        "score_name": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
-        "validated_by": "j_kappa" if "j_kappa" in evaluation.metrics else task.score_name,
-        "per_case": [
-            {"id": a["id"], "unit": a["unit"]} | task.row(a) for a in evaluation.answers
-        ],
+        "score_name": score,
+        "validated_by": score,
+        "per_case": [{"id": a["id"], "unit": a["unit"]} | task.row(a) for a in answers],
         "notes": [] if unit == "subject" else [NARROW.format(unit=unit)],
     }  # fmt: skip
-    document |= task.details(evaluation.answers)
-    return Measured(document=plain(document), evaluation=evaluation, fit=fitting.to)
+    return plain(document | task.details(answers))
 
 
 def _imitation(

@@ -25,9 +25,13 @@ class Run:
         self.path = Path(path)
         self.folder = Folder(self.path)
         if not (self.folder / "plan.json").exists():
-            got = "a folder without plan.json" if self.path.is_dir() else "nothing"
-            raise ReadError(self.path, "must be the folder of a run", got, "Train first")
-        self._network = network
+            got, remedy = "a folder without plan.json", "Train first"
+            if not self.path.is_dir():
+                got = "nothing"
+            elif (self.folder / "folds.json").exists():
+                got, remedy = "folds that are not all finished", "Train the others with --resume"
+            raise ReadError(self.path, "must be the folder of a run", got, remedy)
+        self.own = network
         self._loaded: nn.Module | None = None
 
     @property
@@ -45,7 +49,7 @@ class Run:
         if self._loaded is None:
             from convivo.verbs.setup import build_network, load_weights
 
-            bare = self._network if self._network is not None else build_network(self.plan)
+            bare = build_network(self.plan, self.own)
             self._loaded = load_weights(bare, self.folder / "weights.safetensors")
         return self._loaded
 

@@ -5,6 +5,7 @@ alone, so that train, evaluate and predict cannot disagree.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 from convivo.architectures.create import create
 from convivo.arrays.preparation import Preparation
 from convivo.errors import UsageError
+from convivo.inference.ensemble import Ensemble
 from convivo.inference.predictor import Predictor
 from convivo.inference.room import Room
 from convivo.tasks import create_task
@@ -23,8 +25,18 @@ from convivo.training.checkpoint import load_tensors
 Plan = Mapping[str, Any]
 
 
-def build_network(plan: Plan) -> nn.Module:
-    """The network of a plan, drawn from the plan's seed."""
+def build_network(plan: Plan, own: nn.Module | None = None) -> nn.Module:
+    """The network of a plan, drawn from the plan's seed; of a run of folds that of all of them.
+
+    Args:
+        own: the user's module, where that is the plan's network.
+    Raises:
+        UsageError: the network is not one of ours, and not given.
+    """
+    if plan.get("ensemble"):
+        return _ensemble(plan, own)
+    if own is not None:
+        return own
     net = plan["network"]
     if net.get("custom"):
         remedy = "Give it: convivo.load(run, net=my_module)"
@@ -38,6 +50,22 @@ def build_network(plan: Plan) -> nn.Module:
         input_size=tuple(net["input_size"]) if net.get("input_size") else None,
         width=net["width"],
         **{k: _tuples(v) for k, v in net.get("options", {}).items()},
+    )
+
+
+def _ensemble(plan: Plan, own: nn.Module | None) -> nn.Module:
+    """The members of a plan's ensemble, each with the scale of grey and the task it has learnt."""
+    rows, single = plan["ensemble"], {**plan, "ensemble": None}
+    channels = plan["network"]["in_channels"]
+    means, stds = (
+        torch.tensor([row[key] or [blank] for row in rows]).expand(-1, channels)
+        for key, blank in (("mean", 0.0), ("std", 1.0))
+    )
+    return Ensemble(
+        [deepcopy(own) if own is not None else build_network(single) for _ in rows],
+        [build_task({**single, "task_fields": row["task_fields"]}) for row in rows],
+        scale=stds[:1] / stds,
+        shift=(means[:1] - means) / stds,
     )
 
 
