@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convivo.arrays.tile_grid import blend_weights, tile_starts
-from convivo.arrays.tiling import predict_tiled
+from convivo.arrays.tiling import even_tile, predict_tiled, tile_of
 from convivo.errors import ShapeError
 
 CASES = [
@@ -83,7 +83,7 @@ def test_result_is_the_weighted_mean_of_the_tiles():
         total[place] += weights * answer[0]
         norm[place] += weights
     rows = iter(answers)
-    result = predict_tiled(noise((1, *shape)), lambda x: next(rows)[None], tile=tile)
+    result = predict_tiled(noise((1, *shape)), lambda x: next(rows)[None], tile=tile, overlap=0.5)
     np.testing.assert_allclose(result[0], total / norm, atol=1e-5)
 
 
@@ -118,3 +118,22 @@ def test_wrong_requests_are_refused_by_rule():
         predict_tiled(image, lambda x: x[..., 1:], tile=(4, 4))
     with pytest.raises(ShapeError, match=r"a tile fits into the image \(7, 9\), axis by axis"):
         tile_starts((7, 9), (8, 8))
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.75])
+def test_even_tiles_are_no_more_and_no_larger(overlap):
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        dims = int(rng.integers(1, 4))
+        step = [int(2 ** rng.integers(0, 5)) for _ in range(dims)]
+        tile = [s * int(rng.integers(1, 9)) for s in step]
+        shape = [int(rng.integers(1, 400)) for _ in range(dims)]
+        most = tile_of(shape, tile, step)
+        even = even_tile(shape, tile, step, overlap)
+        assert all(e <= m and e % s == 0 for e, m, s in zip(even, most, step, strict=True))
+        grids = [[max(pair) for pair in zip(shape, sizes, strict=True)] for sizes in (most, even)]
+        counts = [
+            len(tile_starts(g, sizes, overlap))
+            for g, sizes in zip(grids, (most, even), strict=True)
+        ]
+        assert counts[1] <= counts[0]

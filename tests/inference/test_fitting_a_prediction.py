@@ -44,7 +44,10 @@ def test_without_a_limit_or_with_plenty_nothing_changes(dims: int) -> None:
     wish, said = mapper(dims), []
     for limit in (None, 10**12, bytes_of(wish, IMAGES[dims])):
         found = Fitting(predictor=wish, limit=limit, say=said.append).to(IMAGES[dims])
-        assert (found.batch, found.tile_for(IMAGES[dims][1:])) == (4, TILES[dims])
+        assert (found.batch, found.tile_for(IMAGES[dims][1:])) == (
+            4,
+            wish.tile_for(IMAGES[dims][1:]),
+        )
     assert not said
 
 
@@ -53,9 +56,9 @@ def test_fewer_tiles_at_once_come_first(dims: int) -> None:
     wish, shape, said = mapper(dims, batch=8), IMAGES[dims], []
     three = bytes_of(replace(wish, batch=3), shape)
     found = Fitting(predictor=wish, limit=three, say=said.append).to(shape)
-    assert (found.batch, found.tile_for(shape[1:])) == (3, TILES[dims])
+    assert (found.batch, found.tile_for(shape[1:])) == (3, wish.tile_for(IMAGES[dims][1:]))
     less = Fitting(predictor=wish, limit=three - 1, say=said.append).to(shape)
-    assert (less.batch, less.tile_for(shape[1:])) == (2, TILES[dims])
+    assert (less.batch, less.tile_for(shape[1:])) == (2, wish.tile_for(IMAGES[dims][1:]))
     assert not said
 
 

@@ -105,7 +105,7 @@ def test_maps_fall_back_to_fewer_then_to_smaller_tiles(shape: tuple[int, ...]) -
 def test_a_whole_image_becomes_tiles_where_it_is_too_much() -> None:
     said: list[str] = []
     tight = mapper(16**3, 3, batch=1, room=Room(say=said.append))
-    found = tight.labels(noise((24, 20, 28)))
+    found = tight.labels(noise((16, 16, 24)))
     assert found.dtype == np.uint8
     assert said == [
         "out of memory; going on with tiles of 16 x 16 x 16: near their borders answers differ"

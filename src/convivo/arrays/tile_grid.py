@@ -100,7 +100,7 @@ def axis_starts(shape: Sequence[int], tile: Sequence[int], overlap: float) -> li
         ShapeError: as there.
     """
     if not 0 <= overlap < 1:
-        raise ShapeError("tiling", "overlap lies in [0, 1)", overlap, "Use 0.5")
+        raise ShapeError("tiling", "overlap lies in [0, 1)", overlap, "Use 0.25")
     fits = len(tile) == len(shape) and all(1 <= t <= n for t, n in zip(tile, shape, strict=True))
     if not fits:
         rule = f"a tile fits into the image {tuple(shape)}, axis by axis"

@@ -5,7 +5,7 @@ Letters: C channels, K outputs per position, *S the image's spatial sizes, n til
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from convivo.errors import ShapeError
 from convivo.geometry import to_multiple
 
 Predict = Callable[[np.ndarray], np.ndarray]
+OVERLAP = 0.25  # share of a tile that its neighbour sees too
 
 
 def predict_tiled(
@@ -22,7 +23,7 @@ def predict_tiled(
     predict: Predict,
     *,
     tile: Sequence[int],
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     batch: int = 1,
     multiple: Sequence[int] | None = None,
 ) -> np.ndarray:
@@ -45,7 +46,7 @@ def tiled_rows(
     predict: Predict,
     *,
     tile: Sequence[int],
-    overlap: float = 0.5,
+    overlap: float = OVERLAP,
     batch: int = 1,
     multiple: Sequence[int] | None = None,
 ) -> Rows:
@@ -107,6 +108,27 @@ def tile_of(
     if multiple is None:
         return sizes
     return tuple(min(pair) for pair in zip(sizes, to_multiple(shape, multiple), strict=True))
+
+
+def even_tile(
+    shape: Sequence[int], tile: Sequence[int], multiple: Sequence[int], overlap: float
+) -> Sizes:
+    """The smallest tile of which it takes no more than of `tile`: the last ones are no mere rests.
+
+    Raises:
+        ShapeError: not one size per axis.
+    Example:
+        >>> even_tile((160, 160, 128), (96, 96, 96), (16, 16, 16), 0.25)
+        (96, 96, 80)
+        >>> even_tile((100, 40), (96, 96), (16, 16), 0.25)
+        (64, 48)
+    """
+    sizes = []
+    for n, t, step in zip(shape, tile_of(shape, tile, multiple), multiple, strict=True):
+        further = ceil(max(0, n - t) / (t * (1 - overlap)))
+        least = ceil(n / (1 + further * (1 - overlap)))
+        sizes.append(min(t, -(-least // step) * step))
+    return tuple(sizes)
 
 
 def _answers(

@@ -13,7 +13,7 @@ from torch import nn
 
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
-from convivo.arrays.tiling import tiled_rows
+from convivo.arrays.tiling import OVERLAP, tiled_rows
 from convivo.arrays.windows import around, half_overlapping, window
 from convivo.data.batches import Sampling
 from convivo.data.sample import Events
@@ -44,8 +44,8 @@ class Predictor:
         step: shifts that such a network follows exactly (see `predict_mirrored`).
         precision: "fp32" or "bf16".
         tile: what larger images are cut into; one of no more positions is predicted in one piece.
-            Default: cut into `size`, in one piece up to `tiles.WHOLE_TILES` times as many
-            positions.
+            Default: cut into `size` or less, evenly, in one piece up to `tiles.WHOLE_TILES` times
+            as many positions.
         room: what was learnt of the memory there is.
         engine: what computes the passes instead of torch, with the same answers.
     """
@@ -56,7 +56,7 @@ class Predictor:
     size: tuple[int, ...]
     before: float = 0.5
     batch: int = 64
-    overlap: float = 0.5
+    overlap: float = OVERLAP
     multiple: tuple[int, ...] | None = None
     margin: tuple[int, ...] | None = None
     step: tuple[int, ...] | None = None

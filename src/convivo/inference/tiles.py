@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from convivo.arrays.mirrored_tiles import covering_tile, mirrored_tile
-from convivo.arrays.tiling import tile_of
+from convivo.arrays.tiling import even_tile, tile_of
 from convivo.geometry import Axes, to_multiple
 
-WHOLE_TILES = 4  # an image up to so many tiles large is predicted in one piece
+# Axes -> an image up to so many tiles large is predicted in one piece. Of volumes fewer: what a
+# pass holds would be several times what a tile takes.
+WHOLE_TILES = {1: 4.0, 2: 4.0, 3: 1.5}
 SMALLEST_SIDE = 16  # samples of a tile that an answer is asked about
 
 
@@ -35,18 +37,20 @@ class Tiles:
 
         Args:
             cut: the tile of larger images, and as many positions as one piece may have. Default:
-                the trained size, and `WHOLE_TILES` times as many.
+                no larger than the trained size, and `WHOLE_TILES` times as many.
             most: a tile that no other may exceed in positions.
         """
-        limit = WHOLE_TILES * prod(self.size) if cut is None else prod(cut)
+        limit = WHOLE_TILES[len(self.size)] * prod(self.size) if cut is None else prod(cut)
         limit = limit if most is None else min(limit, prod(most))
         whole = self._whole(size)
         if whole is not None and prod(whole) <= limit:
             return whole
-        cut = cut or self.size
+        asked, cut = cut, cut or self.size
         cut = most if most is not None and prod(most) < prod(cut) else cut
         if self.margin is not None:
             return mirrored_tile(size, cut, self.margin, self._steps(self.margin))
+        if asked is None and self.multiple is not None:
+            return even_tile(size, cut, self.multiple, self.overlap)
         return tile_of(size, cut, self.multiple)
 
     def _whole(self, size: Sequence[int]) -> Axes | None:
