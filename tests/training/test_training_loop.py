@@ -195,3 +195,21 @@ def test_no_clipping_leaves_the_gradient_alone(training):
         train_step(state, training.step, images, targets, Schedule(**plan))
         gradients.append([p.grad.numpy().tobytes() for p in state.network.parameters()])
     assert gradients[0] == gradients[1]
+
+
+def test_late_weights_that_may_be_as_good_are_kept(training):
+    training.plan |= {"steps": 27, "validate_every": 3, "patience": 0}
+    scores = iter([0.1, 0.5, 0.8, 0.7, 0.79, 0.7, 0.78, 0.76, 0.5])
+    training.validate = lambda network: {"score": next(scores)}
+    training.start()
+    assert [row["best"] for row in rows(training)] == [*[True] * 3, *[False] * 3, True, True, False]
+    counters = training.state.counters
+    assert (counters.best_score, counters.best_step) == (0.8, 24)
+
+
+def test_where_a_training_gets_worse_its_best_weights_stay(training):
+    training.plan |= {"steps": 27, "validate_every": 3, "patience": 0}
+    scores = iter([0.5, 0.8, 0.75, 0.7, 0.66, 0.6, 0.55, math.nan, 0.5])
+    training.validate = lambda network: {"score": next(scores)}
+    training.start()
+    assert training.state.counters.best_step == 6

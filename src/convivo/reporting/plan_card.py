@@ -88,7 +88,7 @@ def training_figures(report: Report) -> list[dict[str, Any]]:
 
 
 def best_place(lines: list[tuple[float, Any]]) -> float | None:
-    """Where the validation score was highest; its weights are the ones kept."""
+    """Where the weights are of that were kept."""
     told = [x for x, line in lines if at(line, "best") is True]
     if told:
         return told[-1]
@@ -104,7 +104,7 @@ def training_facts(report: Report) -> list[tuple[str, str]]:
         ("Steps done", count(at(measured, "steps") or at(last, "step"))),
         ("Epochs done", short(at(last, "epoch"))),
         ("Best validation score", decimal(at(measured, "best_score"))),
-        ("Best at step", count(at(measured, "best_step"))),
+        ("Weights kept at step", count(at(measured, "best_step"))),
         ("Steps without effect", count(at(measured, "skipped_steps"))),
         ("Precision", setting(at(measured, "precision"))),
         ("Ended by", ENDS.get(str(at(measured, "ended")), setting(at(measured, "ended")))),
@@ -121,7 +121,7 @@ def figure(name: str, series: list[Series], axis: str, mark: float | None) -> di
                      height=170 if small else 230, width=420)  # fmt: skip
     caption = f"{name}."
     if mark is not None:
-        caption += f" The line marks the best {axis} ({short(mark)}), whose weights were kept."
+        caption += f" The line marks the {axis} ({short(mark)}) whose weights were kept."
     key = legend([(s.name, s.color) for s in series]) if len(series) > 1 else Markup("")
     return {"plot": plot, "caption": caption, "legend": key}
 

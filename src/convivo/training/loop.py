@@ -6,9 +6,11 @@ goes on to the same bits.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from math import isfinite
+from statistics import median
 from typing import Any
 
 import torch
@@ -29,6 +31,8 @@ Validate = Callable[[nn.Module], dict[str, Any]]
 Around = Callable[[int], AbstractContextManager[object]]
 SKIPS_BEFORE_FP32, SKIPS_BEFORE_END = 3, 25
 UNCAPPED = Cap()
+LATE = 2 / 3  # of the steps: by then the learning rate is a quarter of its peak
+FEWEST_SCORES = 6
 PAUSE_SECONDS = 0.2  # between looks at control.json while paused
 
 
@@ -170,7 +174,7 @@ def _validate(state: State, schedule: Schedule, validate: Validate, journal: Jou
     began = time.monotonic()
     with torch.inference_mode(), autocast(counters.precision, _device(shown)):
         values = validate(shown)
-    better = _judge(state, float(values["score"]), journal)
+    better = _judge(state, float(values["score"]), schedule, journal)
     took = time.monotonic() - began
     journal.log(_line(state, schedule, values, better=better, took=took))
     counters.loss_sum, counters.loss_count = 0.0, 0
@@ -179,17 +183,41 @@ def _validate(state: State, schedule: Schedule, validate: Validate, journal: Jou
     journal.save_last(state, after=0.0 if counters.step == schedule.steps else journal.rest)
 
 
-def _judge(state: State, score: float, journal: Journal) -> bool:
-    """Whether the score is the best so far; then the weights are kept."""
+def _judge(state: State, score: float, schedule: Schedule, journal: Journal) -> bool:
+    """Whether the weights are kept: as the best so far, or as late ones that may be no worse."""
     counters = state.counters
-    score = score if isfinite(score) else -sys.float_info.max  # what is no number beats nothing
+    number = isfinite(score)
+    score = score if number else -sys.float_info.max  # what is no number beats nothing
     better = counters.best_score is None or score > counters.best_score
+    counters.stale = 0 if better else counters.stale + 1
     if better:
-        counters.best_score, counters.best_step, counters.stale = score, counters.step, 0
+        counters.best_score = score
+    counters.scores += [score] * number
+    late = number and counters.step >= LATE * schedule.steps
+    kept = better or is_as_good(counters.scores, late=late)
+    if kept:
+        counters.best_step = counters.step
         journal.save_best(state.shown)
-    else:
-        counters.stale += 1
-    return better
+    return kept
+
+
+def is_as_good(scores: Sequence[float], *, late: bool) -> bool:
+    """Whether the last of the validation scores cannot be told from the best one by its noise.
+
+    While the learning rate goes to zero weights settle, and of many noisy scores the highest is
+    mostly a lucky one: late in a training the latest weights are kept, unless their score is lower
+    than the best by more than scores change from one validation to the next at the median.
+
+    Example:
+        >>> is_as_good([0.1, 0.6, 0.8, 0.7, 0.82, 0.75], late=True)
+        True
+        >>> is_as_good([0.1, 0.6, 0.8, 0.7, 0.72, 0.6], late=True)
+        False
+    """
+    if not late or len(scores) < FEWEST_SCORES:
+        return False
+    noise = median(abs(b - a) for a, b in pairwise(scores[len(scores) // 3 :]))
+    return 0 < noise < float("inf") and scores[-1] >= max(scores) - noise
 
 
 def _line(

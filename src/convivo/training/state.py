@@ -23,7 +23,8 @@ class Counters:
 
     step: steps done; with the seed it is the position of the sampler and of every random stream.
     skipped: steps whose gradients were not finite. recent: the latest of them.
-    stale: validations since the best.
+    best_score: of all validations. best_step: of the weights that are kept (see `loop.is_as_good`).
+    scores: of all validations. stale: validations since the best.
     passes: parts that a batch goes through in, one after the other. checkpointing: parts of the
     network are computed again in the backward pass. eased: what was changed for lack of memory.
     loss_sum, loss_count: of the finite losses since the last validation.
@@ -33,6 +34,7 @@ class Counters:
     precision: str = "fp32"
     best_score: float | None = None
     best_step: int = 0
+    scores: list[float] = field(default_factory=list)
     stale: int = 0
     skipped: int = 0
     recent: list[int] = field(default_factory=list)
