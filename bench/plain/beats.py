@@ -1,7 +1,7 @@
 """The usual script for beats: windows around annotations, a 1D ResNet-18 (MONAI's), AdamW, cosine.
 
-Trained on the records of a run's train part, chosen by its val part, answered for its test part; of a
-run of folds give the run of each fold, and pool their rows.
+Trained on the records of a run's train part, chosen by its val part, answered for its test part.
+Of a run of folds give the run of each fold, and pool their rows.
 Run: python bench/plain/beats.py runs/mitbih/fold_0 --seconds 240 --out fold_0_plain.json
 """
 

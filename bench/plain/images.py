@@ -5,11 +5,10 @@ Run: python bench/plain/images.py runs/malaria --seconds 300 --out malaria_plain
 
 import numpy as np
 import torch
+from peers import torchvision_networks
 from PIL import Image
 from plain_parts import Task
 from torch.nn import functional as F
-
-from peers import torchvision_networks
 
 BATCH, RATE = 64, 1e-3
 

@@ -92,17 +92,35 @@ def test_many_windows_come_in_order():
     assert np.allclose(rows[some], direct(network, cuts), atol=1e-6)
 
 
-def test_predictor_sees_the_windows_that_training_saw():
+@pytest.mark.parametrize("reference", [False, True])
+def test_predictor_sees_the_windows_that_training_saw(reference):
     image, positions = rng().normal(size=(2, 100)), np.arange(0, 100, 7)
     events = Events(positions=positions, labels=np.arange(len(positions)))
     store = Store(ids=("r",), units=("r",), images=[image], targets=[events])
     batches = Batches(
-        store, size=(12,), batch=len(positions), sampling="window", seed=0, before=0.3
-    )
+        store, size=(12,), batch=len(positions), sampling="window", seed=0, before=0.3,
+        reference=reference,
+    )  # fmt: skip
     batch = batches(0)
-    network = classifier()
-    rows = table(network, "window", before=0.3).windows(image, positions)
+    network = classifier(channels=4 if reference else 2)
+    predictor = table(network, "window", before=0.3, reference=reference)
+    rows = predictor.windows(image, positions)
     assert np.allclose(rows[batch.targets], direct(network, batch.images), atol=1e-6)
+    assert predictor.item(image.shape) == batch.images.shape[1:]
+    assert predictor.cut(image, positions).shape == batch.images.shape
+    assert predictor.cut(image, []).shape == (0, *batch.images.shape[1:])
+
+
+def test_usual_beats_lie_beside_each_window():
+    """A shape that comes every 20 samples, once another: beside each stands the usual one."""
+    beat = np.array([0.0, 1, 3, 1, 0, 0])
+    image = np.tile(np.pad(beat, (0, 14)), 9)[None].astype(np.float32)
+    image[0, 80:86] *= -2
+    positions = np.arange(2, 180, 20)
+    cuts = table(classifier(), "window", 6, before=0.34, reference=True).cut(image, positions)
+    assert (cuts[:, 1] == beat).all()
+    assert (cuts[4, 0] == -2 * beat).all()
+    assert (cuts[3, 0] == beat).all()
 
 
 @pytest.mark.parametrize(

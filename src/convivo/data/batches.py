@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored
-from convivo.arrays.windows import window
+from convivo.arrays.windows import around, beside, usual, window
 from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.errors import ShapeError
@@ -103,6 +103,7 @@ class Batches:
         balance: 0 draws items as often as they occur, 1 every class equally often.
         foreground: share of patches centred on a class other than 0, classes equally often.
         before: share of a window that lies before its moment.
+        reference: beside each window the median window of its record, as further channels.
         margin: for networks that answer less than they see: samples per side of a patch without an
             answer. What is answered lies in the image; the margin, of labels too, may be mirrored.
     """
@@ -118,8 +119,10 @@ class Batches:
         balance: float = 0.0,
         foreground: float = 0.5,
         before: float = 0.5,
+        reference: bool = False,
         margin: tuple[int, ...] | None = None,
     ) -> None:
+        self.reference = lru_cache(maxsize=None)(self._usual) if reference else None
         self.store, self.size, self.batch, self.sampling = store, tuple(size), batch, sampling
         self.seed, self.foreground, self.before = seed, foreground, before
         self.margin = margin if margin is not None and sampling == "patch" else None
@@ -178,7 +181,14 @@ class Batches:
 
     def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         start = item.position - round(self.before * self.size[0])
-        return window(self.store.images[item.case], start, self.size[0]), item.label
+        cut = window(self.store.images[item.case], start, self.size[0])
+        return beside(cut, self.reference and self.reference(item.case)), item.label
+
+    def _usual(self, case: int) -> np.ndarray:
+        """The median window of a record's labelled moments."""
+        moments = self.items.positions[self.items.cases == case]
+        starts = around(moments, self.size[0], self.before)
+        return usual(self.store.images[case], starts, self.size[0])
 
     def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         image = self.store.images[item.case]

@@ -72,6 +72,7 @@ def pipeline_document(
             "mode": predictor.sampling,
             "size": list(predictor.size),
             "before": predictor.before,
+            "reference": predictor.reference,
         },
         "batch": predictor.batch,
         "tiling": {"overlap": predictor.overlap, **tiling},

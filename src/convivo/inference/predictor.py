@@ -14,7 +14,7 @@ from torch import nn
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
 from convivo.arrays.tiling import OVERLAP, tiled_rows
-from convivo.arrays.windows import around, half_overlapping, window
+from convivo.arrays.windows import around, beside, half_overlapping, usual, window
 from convivo.data.batches import Sampling
 from convivo.data.sample import Events
 from convivo.geometry import Axes
@@ -37,7 +37,8 @@ class Predictor:
     Args:
         network: in eval mode, on its device.
         task: decodes the network's output.
-        sampling, size, before: how the network was shown its items (see `data.batches.Batches`).
+        sampling, size, before, reference: how the network was shown its items (see
+            `data.batches.Batches`).
         batch: items per forward pass. overlap: share of a tile that its neighbour sees too.
         multiple: what tile sizes must divide by; smaller images then need less padding.
         margin: for networks that answer less than they see: samples per side without an answer.
@@ -55,6 +56,7 @@ class Predictor:
     sampling: Sampling
     size: tuple[int, ...]
     before: float = 0.5
+    reference: bool = False
     batch: int = 64
     overlap: float = OVERLAP
     multiple: tuple[int, ...] | None = None
@@ -105,24 +107,31 @@ class Predictor:
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
-        return self._cuts(image, around(np.asarray(positions), self.size[0], self.before))
+        starts = around(np.asarray(positions), self.size[0], self.before)
+        return self._cuts(image, starts, self._usual(image, starts))
 
     def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """What the network sees of a record (C, T) at n moments: (n, C, size)."""
         starts = around(np.asarray(positions), self.size[0], self.before)
-        rows = [window(image, start, self.size[0]) for start in starts]
-        return np.stack(rows) if rows else np.zeros((0, len(image), *self.size), np.float32)
+        known = self._usual(image, starts)
+        rows = [beside(window(image, start, self.size[0]), known) for start in starts]
+        channels = len(image) * (2 if self.reference else 1)
+        return np.stack(rows) if rows else np.zeros((0, channels, *self.size), np.float32)
+
+    def _usual(self, image: np.ndarray, starts: list[int]) -> np.ndarray | None:
+        return usual(image, starts, self.size[0]) if self.reference else None
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
         starts = half_overlapping(image.shape[1], self.size[0])
-        return self._cuts(image, starts).mean(axis=0, keepdims=True)
+        return self._cuts(image, starts, None).mean(axis=0, keepdims=True)
 
-    def _cuts(self, image: np.ndarray, starts: list[int]) -> np.ndarray:
+    def _cuts(self, image: np.ndarray, starts: list[int], known: np.ndarray | None) -> np.ndarray:
         rows = []
         for first in range(0, len(starts), WINDOWS):
             some = starts[first : first + WINDOWS]
-            rows.append(self.run(np.stack([window(image, s, self.size[0]) for s in some])))
+            cuts = [beside(window(image, s, self.size[0]), known) for s in some]
+            rows.append(self.run(np.stack(cuts)))
         if rows:
             return np.concatenate(rows)
         inner = self.size if self.task.output == "image" else ()
@@ -190,7 +199,9 @@ class Predictor:
         """What one item of a pass is, of an image (C, *S): (C, *tile)."""
         if self.sampling == "patch":
             return (shape[0], *self.tile_for(shape[1:]))
-        return tuple(shape) if self.sampling == "whole" else (shape[0], *self.size)
+        if self.sampling == "whole":
+            return tuple(shape)
+        return (shape[0] * (2 if self.reference else 1), *self.size)
 
     def at_once(self, shape: Sequence[int]) -> int:
         """Items of a pass, of an image (C, *S)."""
@@ -216,9 +227,9 @@ class Predictor:
         tiles count along each axis; of a record the windows cut from it. Neither the image nor a
         pass of the network (its trace tells that).
         """
-        channels, *size = shape
+        size = shape[1:]
         if self.sampling != "patch":
-            return 0 if self.sampling == "whole" else 4 * WINDOWS * channels * prod(self.size)
+            return 0 if self.sampling == "whole" else 4 * WINDOWS * prod(self.item(shape))
         labels = prod(size) * label_format(self.task.outputs).itemsize
         shares = 8 * sum(size) if self.margin is None else 0
         kept = self.tiles.kept(size, self.tile_for(size))

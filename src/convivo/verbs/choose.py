@@ -112,7 +112,7 @@ def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Se
         end, not of what the rule would have done.
     """
     reasons: list[str] = [] if own is None else [f"{own}: the network as given"]
-    seen, why = _input(facts, settings.input, reasons)
+    seen, why = _input(facts, settings.input, reasons, own=own is not None)
     net = _net(facts, settings.net, seen, reasons if own is None else [])
     if settings.task.loss == "wgan-gp" and net.name == "dcgan":
         options = {"discriminator_norm": "layer"} | net.options
@@ -146,8 +146,10 @@ def _filled(section, **chosen):
     return section.model_copy(update=open_fields)
 
 
-def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[InputSettings, str]:
-    """What the network is given of a case, and why of that size."""
+def _input(
+    facts: Facts, section: InputSettings, reasons: list[str], *, own: bool
+) -> tuple[InputSettings, str]:
+    """What the network (the user's own?) is given of a case, and why of that size."""
     spacing = _spacing(facts, section, reasons)
     normalization = _normalization(facts)
     common = {
@@ -156,6 +158,7 @@ def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[In
         "normalization": normalization,
         "channels": list(facts.channel_names) or None,
         "before": EVENT_BEFORE,
+        "reference": _reference(facts, section, reasons, own=own),
         "foreground": 0.5,
     }
     if facts.task == "generate" and normalization == "fixed":  # to -1..1, what a tanh can give
@@ -166,6 +169,23 @@ def _input(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[In
     if section.size is not None:
         why = "as asked"
     return _filled(section, sampling=sampling, size=size, **common), why
+
+
+def _reference(facts: Facts, section: InputSettings, reasons: list[str], *, own: bool) -> bool:
+    """Whether a moment is shown beside the usual one of its record.
+
+    Raises:
+        ConfigError: asked for where there are no moments to tell apart.
+    """
+    able = facts.events and facts.task == "classify"
+    if section.reference and not able:
+        rule, remedy = "moments of records, to tell apart", "Leave it out"
+        raise ConfigError("input.reference", rule, f"the task {facts.task}", remedy)
+    chosen = section.reference if section.reference is not None else able and not own
+    if chosen:
+        reasons.append("beside each window its record's median one: subjects differ, and so does "
+                       "what is unusual")  # fmt: skip
+    return chosen
 
 
 def _seen(facts: Facts, spacing: tuple[float, ...] | None) -> tuple[str, list[int], str]:

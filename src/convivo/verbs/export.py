@@ -116,7 +116,7 @@ def _converted(run: Run, to: str, bar: Progress) -> _Parts:
         network=network, decode=predictor.task.decode, free=predictor.sampling == "patch"
     )
     try:
-        program = programs.of((predictor.batch, plan["preparation"]["channels"], *predictor.size))
+        program = programs.of((predictor.batch, plan["network"]["in_channels"], *predictor.size))
         bar.update(1)
         save = convert(program, to)
     except Unavailable as error:

@@ -55,6 +55,7 @@ def draft_plan(
             "mode": seen.sampling,
             "size": seen.size,
             "before": seen.before,
+            **({"reference": True} if seen.reference else {}),
             "foreground": seen.foreground,
             "batch": max(16, train.batch or 1) if facts.task != "segment" else train.batch,
         },
@@ -176,9 +177,10 @@ def _preparation(
 def _network(
     facts: Facts, settings: Settings, size: list[int], network: nn.Module | None
 ) -> dict[str, Any]:
+    channels = len(settings.input.channels or ()) or facts.channels
     shared = {
         "spatial_dims": facts.spatial_dims,
-        "in_channels": len(settings.input.channels or ()) or facts.channels,
+        "in_channels": channels * (2 if settings.input.reference else 1),
         "num_classes": facts.num_classes,
         "input_size": size,
     }

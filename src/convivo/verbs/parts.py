@@ -158,6 +158,7 @@ def build_parts(
         balance=plan["train"]["balance"],
         foreground=seen["foreground"],
         before=seen["before"],
+        reference=bool(seen.get("reference")),
         margin=margin_of(network),
     )
     task, judge = build_task(plan), None

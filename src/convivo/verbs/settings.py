@@ -58,12 +58,14 @@ class InputSettings(_Section):
 
     sampling: whole cases, windows around moments, crops of longer signals, patches.
     size: samples per axis, after resampling to `spacing` (in the data's own unit).
-    before: share of a window before its moment. foreground: share of patches centred on a class.
+    before: share of a window before its moment. reference: beside each window the median window of
+    its record, as further channels. foreground: share of patches centred on a class.
     """
 
     sampling: Literal["whole", "window", "crop", "patch"] | None = None
     size: list[PositiveInt] | None = None
     before: float | None = None
+    reference: bool | None = None
     foreground: float | None = None
     spacing: list[PositiveFloat] | None = None
     orientation: str | None = None

@@ -102,6 +102,7 @@ def build_predictor(
         sampling=seen["mode"],
         size=tuple(seen["size"]),
         before=seen["before"],
+        reference=bool(seen.get("reference")),
         batch=1 if seen["mode"] == "patch" and len(seen["size"]) == 3 else seen["batch"],
         multiple=getattr(network, "total_stride", None),
         margin=margin_of(network),

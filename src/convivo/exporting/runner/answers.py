@@ -11,7 +11,7 @@ import numpy as np
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
-from convivo.arrays.windows import around, half_overlapping, window
+from convivo.arrays.windows import around, beside, half_overlapping, usual, window
 from convivo.exporting.runner.models import Model
 from convivo.exporting.runner.pipeline import Pipeline
 from convivo.geometry import Axes
@@ -75,7 +75,9 @@ class Answers:
     def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K, ...)."""
         (length,) = self.pipeline.size
-        return self._cuts(image, around(positions, length, self.pipeline.before))
+        starts = around(positions, length, self.pipeline.before)
+        known = usual(image, starts, length) if self.pipeline.reference else None
+        return self._cuts(image, starts, known)
 
     def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """What the network sees of a record at n moments: (n, C, size)."""
@@ -84,12 +86,14 @@ class Answers:
         rows = [window(image, start, length) for start in starts]
         return np.stack(rows) if rows else np.zeros((0, len(image), length), np.float32)
 
-    def _cuts(self, image: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+    def _cuts(
+        self, image: np.ndarray, starts: Sequence[int], known: np.ndarray | None = None
+    ) -> np.ndarray:
         """A batch is cut at a time: windows overlap, all of a long record's would fill memory."""
         (length,), step = self.pipeline.size, self.pipeline.items or self.pipeline.batch
         rows = [
-            self.run(np.stack([window(image, start, length) for start in starts[at : at + step]]))
-            for at in range(0, len(starts), step)
+            self.run(np.stack([beside(window(image, s, length), known) for s in some]))
+            for some in (starts[at : at + step] for at in range(0, len(starts), step))
         ]
         if rows:
             return np.concatenate(rows)

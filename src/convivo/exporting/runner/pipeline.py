@@ -18,8 +18,9 @@ class Pipeline:
     """How a network is used.
 
     folder: where its model lies. model: {"format", "file", "bounds", "precision"}. preparation:
-    what is done to an image before. mode, size, before: how the network is shown its items. batch:
-    of a pass. tiles: what larger images are cut into. output: what the answer is, see `answers`.
+    what is done to an image before. mode, size, before, reference: how the network is shown its
+    items. batch: of a pass. tiles: what larger images are cut into. output: what the answer is,
+    see `answers`.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Pipeline:
     mode: str
     size: tuple[int, ...]
     before: float
+    reference: bool
     batch: int
     tiles: Tiles
     output: Mapping[str, Any]
@@ -79,6 +81,7 @@ def pipeline_of(document: Mapping[str, Any], folder: Path) -> Pipeline:
         mode=seen["mode"],
         size=size,
         before=float(seen["before"]),
+        reference=bool(seen.get("reference")),
         batch=int(document["batch"]),
         tiles=Tiles(size=size, multiple=multiple, overlap=overlap, margin=margin, step=step),
         output=document["output"],
