@@ -70,7 +70,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = trained(folder)
-        classes, tile = len(run.plan["classes"]), run.plan["sampling"]["size"][0]
+        classes, tile = len(run.plan["task_fields"]["classes"]), run.plan["sampling"]["size"][0]
         for side in args.sides:
             source = cube(side, folder / f"{side}.nii")
             rows.append((side, *predicted(run.path, source, folder / "o", args.ram, args.backend)))

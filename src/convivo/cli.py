@@ -70,6 +70,9 @@ Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], _option("Where to comp
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], _option("Numbers to compute with.", "--precision")
 ]
+Mirrors = Annotated[
+    bool, _option("Mean over mirror images too; passes double for each axis.", "--tta")
+]
 Threads = Annotated[int | None, _option("CPU threads.", "--threads", min=1)]
 Settings = Annotated[
     list[str] | None, _option("One key of the configuration.", "--set", metavar="KEY=VALUE")
@@ -209,6 +212,7 @@ def evaluate(
     data: Annotated[Path | None, _option("Other data than the run's own.", "--data")] = None,
     split: Annotated[Literal["test", "val"], _option("Which part.", "--split")] = "test",
     ram: Ram = None,
+    tta: Mirrors = False,
     device: Device = "auto",
     threads: Threads = None,
     layout: Layout = None,
@@ -221,7 +225,8 @@ def evaluate(
 
     reading = {"layout": layout, "subject": subject, "positive": positive, "labels": labels}
     document = verb.evaluate(
-        run, data=data, split=split, ram=ram, device=device, threads=threads, quiet=context.obj,
+        run, data=data, split=split, ram=ram, tta=tta, device=device, threads=threads,
+        quiet=context.obj,
         **{name: value for name, value in reading.items() if value is not None},
     )  # fmt: skip
     return Answer(document, lambda: verb.text(document))
@@ -247,6 +252,7 @@ def predict(
     keep_identifiers: Annotated[
         bool, _option("DICOM SEG say who the patient is.", "--keep-identifiers")
     ] = False,
+    tta: Mirrors = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> Answer:
@@ -255,8 +261,8 @@ def predict(
 
     document = verb(
         run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend,
-        score_maps=score_maps, ram=ram, keep_identifiers=keep_identifiers, device=device,
-        threads=threads, quiet=context.obj,
+        score_maps=score_maps, ram=ram, keep_identifiers=keep_identifiers, tta=tta,
+        device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]

@@ -15,7 +15,7 @@ from convivo.verbs.measure import headline, measure
 from convivo.verbs.pooling import fold_runs, measure_fold, pooled
 from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import pick_device, set_threads
+from convivo.verbs.setup import mirrored, pick_device, set_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +29,7 @@ def evaluate(
     data: object = None,
     split: str = "test",
     ram: str | int | None = None,
+    tta: bool = False,
     device: str = "auto",
     threads: int | None = None,
     quiet: bool = False,
@@ -42,6 +43,7 @@ def evaluate(
         split: "test" or "val", of the run's own data. Each look at test is counted in the receipt.
         ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
             go through the network at once, and only if that is not enough narrower tiles.
+        tta: the mean answer to each case and its mirror images (see `predict`).
         reading: how other data is to be read (`layout`, `subject`, `labels`, `positive`).
     Returns:
         The contract's evaluation document.
@@ -58,8 +60,9 @@ def evaluate(
     plan = run.plan
     set_threads(threads or plan["threads"])
     if data is None and plan.get("ensemble"):
-        return _out_of_fold(run, split, quiet=quiet)
+        return _out_of_fold(run, split, tta=tta, quiet=quiet)
     network = run.network.to(pick_device(device))
+    network = mirrored(plan, network) if tta else network
     limit = memory_cap(ram)
     hold_little(limit)
     if data is not None:
@@ -85,12 +88,12 @@ def evaluate(
     return found.document
 
 
-def _out_of_fold(run: Run, split: str, *, quiet: bool) -> dict[str, Any]:
+def _out_of_fold(run: Run, split: str, *, tta: bool, quiet: bool) -> dict[str, Any]:
     """The pooled evaluation of a run of folds, each of its networks on its own part."""
     inspection = own_data(run)
     runs = fold_runs(run)
     splits = [Split.from_document(one.folder.json("split.json")) for one in runs]
-    parts = [measure_fold(one, inspection, split, quiet=quiet) for one in runs]
+    parts = [measure_fold(one, inspection, split, tta=tta, quiet=quiet) for one in runs]
     if split == "test":
         _count_look(run)
     return pooled(run.plan, inspection, splits, parts, split).document

@@ -13,6 +13,7 @@ from convivo.data.sample import Problem, Sample
 from convivo.evaluation.evaluate import Evaluation, evaluate_cases
 from convivo.files import plain, write_text
 from convivo.inference.fitting import Fit, Fitting
+from convivo.inference.mirrored import Mirrored
 from convivo.progress import Progress
 from convivo.tasks.task import Task
 from convivo.training.allocator import return_memory
@@ -26,6 +27,7 @@ from convivo.verbs.observed import observed_evaluation
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 LEAVES_OUT = ("missing", "unreadable", "truncated")
+ASKED = "Each answer is the mean over mirror images: {} passes of the network instead of one."
 NARROW = (
     "Subjects are not known here, so the unit of the split and of the intervals is the {unit}: "
     "one subject may be on both sides of the split, and the intervals may be too narrow."
@@ -98,6 +100,8 @@ def measure(
     document = document_of(
         task, inspection, evaluation, ids, units=units, unit=unit, name=name, costs=costs
     )
+    if isinstance(network, Mirrored):
+        document["notes"].append(ASKED.format(network.passes))
     return Measured(document=document, evaluation=evaluation, fit=fitting.to)
 
 

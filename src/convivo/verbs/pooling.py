@@ -22,7 +22,7 @@ from convivo.verbs.pictures import best_and_worst
 from convivo.verbs.prediction_memory import cap_of_run
 from convivo.verbs.receipt import make_receipt
 from convivo.verbs.run import Run
-from convivo.verbs.setup import build_network, build_task
+from convivo.verbs.setup import build_network, build_task, mirrored
 
 SHOWN = 6  # pictures at either end
 COSTS = ("predicted", "measured")
@@ -86,11 +86,14 @@ def fold_runs(run: Run) -> list[Run]:
     return [Run(run.path / f"fold_{number}", network=run.own) for number in range(count)]
 
 
-def measure_fold(run: Run, inspection: Inspection, part: str, *, quiet: bool) -> Measured:
+def measure_fold(
+    run: Run, inspection: Inspection, part: str, *, tta: bool = False, quiet: bool
+) -> Measured:
     """A fold's own network on a part of its own split."""
     plan, split = run.plan, run.folder.json("split.json")
+    network = mirrored(plan, run.network) if tta else run.network
     return measure(
-        plan, run.network, inspection, split[part],
+        plan, network, inspection, split[part],
         units=split["units"], unit=split["unit"], name=part, limit=cap_of_run(plan),
         folder=run.folder, quiet=quiet,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from convivo.verbs.predicting import Worker
 from convivo.verbs.prediction_memory import hold_little, memory_cap
 from convivo.verbs.rebuilding import rebuild
 from convivo.verbs.run import Run, as_run
-from convivo.verbs.setup import build_predictor, build_task, pick_device, set_threads
+from convivo.verbs.setup import build_predictor, build_task, mirrored, pick_device, set_threads
 
 
 def predict(
@@ -34,6 +34,7 @@ def predict(
     score_maps: bool = False,
     ram: str | int | None = None,
     keep_identifiers: bool = False,
+    tta: bool = False,
     device: str = "auto",
     threads: int | None = None,
     quiet: bool = False,
@@ -52,6 +53,8 @@ def predict(
             go through the network at once, and only if that is not enough narrower tiles.
         keep_identifiers: DICOM segmentations say who the patient is, as their images do; otherwise
             a pseudonym.
+        tta: test-time augmentation: the mean answer to an input and its mirror images, along the
+            axes that were mirrored in training; `passes` then says how often the network is asked.
     Returns:
         {"schema": 1, "done", "skipped", "failed": [{"path", "error"}], "backend", "precision",
         "seconds"}; several backends that computed, as where one failed midway, as "openvino+torch".
@@ -69,6 +72,7 @@ def predict(
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device_for(backend, device)))
     task = build_task(plan)
+    asked = mirrored(plan, network) if tta else None
     limit = memory_cap(ram)
     hold_little(limit)
     if task.output == "samples":
@@ -80,7 +84,7 @@ def predict(
     if task.output == "map":
         _check_targets(found, out)
     bar = Progress("predicting", len(mine), unit="inputs", quiet=quiet)
-    predictor = build_predictor(plan, network, task, say=bar.say)
+    predictor = build_predictor(plan, asked or network, task, say=bar.say)
     fitting = Fitting(
         predictor=predictor, limit=limit, say=bar.say, sparing=return_memory, held=held_now
     )
@@ -103,6 +107,7 @@ def predict(
         **(serving.ran if serving else TORCH),
         "seconds": round(time.monotonic() - began, 3),
     }
+    document |= {"passes": asked.passes} if asked else {}
     return document | ({"beat_positions": outcome.positions} if outcome.positions else {})
 
 

@@ -16,6 +16,7 @@ from convivo.architectures.create import create
 from convivo.arrays.preparation import Preparation
 from convivo.errors import UsageError
 from convivo.inference.ensemble import Ensemble
+from convivo.inference.mirrored import Mirrored
 from convivo.inference.predictor import Predictor
 from convivo.inference.room import Room
 from convivo.tasks import create_task
@@ -71,6 +72,19 @@ def _ensemble(plan: Plan, own: nn.Module | None) -> nn.Module:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def mirrored(plan: Plan, network: nn.Module) -> Mirrored:
+    """The run's network, asked about each input and its mirror images.
+
+    Raises:
+        UsageError: the training mirrored nothing, so that mirror images may look unnatural.
+    """
+    axes = (plan["augment"] or {}).get("flip_axes") or []
+    if not axes or plan["task"] == "generate":
+        rule, remedy = "a run that was trained on mirror images too", "Leave --tta out"
+        raise UsageError("--tta", rule, "no mirrored axis", remedy)
+    return Mirrored(network, build_task(plan), axes)
 
 
 def build_task(plan: Plan) -> Task:
