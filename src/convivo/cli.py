@@ -167,6 +167,13 @@ def train(
         int | None, _option("Networks, each with other units held out.", "--folds")
     ] = None,
     fold: Annotated[int | None, _option("Only this one of them, from 0.", "--fold")] = None,
+    sweep: Annotated[
+        int | None, _option("Trainings under different settings.", "--sweep", metavar="N")
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        _option("What a sweep tries: low..high, or a|b.", "--search", metavar="KEY=RANGE"),
+    ] = None,
     seed: Annotated[int, _option("Of every random choice.", "--seed", min=0)] = 0,
     settings: Settings = None,
     configuration: Annotated[
@@ -197,9 +204,10 @@ def train(
 
     run = verb(
         data, out=out, net=net, task=task, ram=ram, vram=vram, time=time, epochs=epochs,
-        folds=folds, fold=fold, seed=seed, settings=tuple(settings or ()), config=configuration,
-        device=device, precision=precision, threads=threads, accept=tuple(accept or ()),
-        resume=resume, plan=plan, init=init, normal=normal, layout=layout, subject=subject,
+        folds=folds, fold=fold, sweep=sweep, search=tuple(search or ()), seed=seed,
+        settings=tuple(settings or ()), config=configuration, device=device, precision=precision,
+        threads=threads, accept=tuple(accept or ()), resume=resume,
+        plan=plan, init=init, normal=normal, layout=layout, subject=subject,
         labels=labels, positive=positive, store=store, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
@@ -38,8 +38,9 @@ def finish(
     ended: str,
     began: float,
     quiet: bool,
+    part: Literal["test", "val"] = "test",
 ) -> Measured:
-    """Evaluate, write evaluation.json, predictions.csv, report.html, and last the receipt."""
+    """Evaluate a part, write evaluation.json, predictions.csv, report.html, last the receipt."""
     counters = parts.state.counters
     network = parts.state.network
     weights = folder / "weights.safetensors"
@@ -58,10 +59,10 @@ def finish(
         plan,
         network,
         inspection,
-        split.test,
+        getattr(split, part),
         units=split.units,
         unit=unit,
-        name="test",
+        name=part,
         limit=cap_of_run(plan),
         training=True,
         lasting=parts.stored,
@@ -73,7 +74,10 @@ def finish(
     write_predictions(folder / "predictions.csv", measured, plan)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     seconds = time.monotonic() - began
-    receipt = make_receipt(folder, inspection, seed=plan["seed"], started=started, seconds=seconds)
+    receipt = make_receipt(
+        folder, inspection, seed=plan["seed"], started=started, seconds=seconds,
+        looks=int(part == "test"),
+    )  # fmt: skip
     _report(folder, plan, network, inspection, measured, receipt)
     receipt["seconds"] = round(time.monotonic() - began, 1)
     write_json(folder / "receipt.json", receipt)

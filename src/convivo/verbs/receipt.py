@@ -53,9 +53,15 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
 
 
 def make_receipt(
-    folder: Folder, inspection: Inspection, *, seed: int, started: str, seconds: float
+    folder: Folder,
+    inspection: Inspection,
+    *,
+    seed: int,
+    started: str,
+    seconds: float,
+    looks: int = 1,
 ) -> dict[str, Any]:
-    """The contract's receipt of a finished run."""
+    """The contract's receipt of a finished run; looks: how often it was measured on test."""
     return {
         "schema": 1,
         "data": data_hash(inspection),
@@ -75,7 +81,7 @@ def make_receipt(
         "seed": seed,
         "started": started,
         "seconds": round(seconds, 1),
-        "test_evaluations": 1,
+        "test_evaluations": looks,
     }
 
 

@@ -5,7 +5,7 @@ Each step leaves its file in the run folder; a resumed training goes on from wha
 
 import time as clock
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -49,12 +49,14 @@ def train_in(
     *,
     inspection: Inspection | None = None,
     fold: Fold | None = None,
+    part: Literal["test", "val"] = "test",
 ) -> tuple[Run, Measured | None]:
     """Train in a folder that nobody else writes meanwhile.
 
     Args:
         given: the arguments of `train`. inspection: of the data, where it is done.
         fold: what this training holds out, and the facts that it shares with others.
+        part: of the split, that the trained network is measured on.
     Returns:
         The run, and what was measured; None of one that was finished before.
     """
@@ -62,7 +64,7 @@ def train_in(
     folder.claim(resume=given["resume"])
     try:
         with terminable():
-            return _train(folder, given, budget, inspection, fold)
+            return _train(folder, given, budget, inspection, fold, part)
     except BaseException:
         if not (folder / "plan.json").exists():
             folder.abandon()
@@ -77,6 +79,7 @@ def _train(
     budget: Budget,
     inspection: Inspection | None,
     fold: Fold | None,
+    part: Literal["test", "val"],
 ) -> tuple[Run, Measured | None]:
     """The road, step by step, in a folder that is ours."""
     own = given["net"] if isinstance(given["net"], nn.Module) else None
@@ -104,8 +107,9 @@ def _train(
     sandbox.rest()
     ended = _fit(folder, parts, budget, cap, quiet)
     measured = finish(
-        folder, parts, inspection, split, ended=ended, began=budget.began, quiet=quiet
-    )
+        folder, parts, inspection, split,
+        ended=ended, began=budget.began, quiet=quiet, part=part,
+    )  # fmt: skip
     return Run(folder.path, network=own), measured
 
 

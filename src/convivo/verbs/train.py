@@ -3,14 +3,18 @@
 import time as clock
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from convivo.config import duration
+from convivo.errors import UsageError
 from convivo.verbs.budget import Budget
 from convivo.verbs.cross_validate import cross_validate, has_folds
 from convivo.verbs.road import train_in
 from convivo.verbs.run import Run
+from convivo.verbs.sweep import has_sweep
+from convivo.verbs.sweep import sweep as run_sweep
 from convivo.verbs.within import limits_of
 
 
@@ -26,6 +30,8 @@ def train(
     epochs: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    sweep: int | None = None,
+    search: Sequence[str] = (),
     seed: int = 0,
     settings: Sequence[str] = (),
     config: str | Path | None = None,
@@ -57,6 +63,9 @@ def train(
         folds: cross-validation: each unit is held out by exactly one of so many networks, in
             `out/fold_0`, `out/fold_1` ...; `out` then pools their answers, and predicts with all of
             them. fold: only this one of them, counted from 0; the last to end pools.
+        sweep: so many trainings under different settings, in `out/trial_0` ..., judged by
+            validation; the best becomes the run in `out`. search: what is tried, "key=low..high" or
+            "key=a|b|c" each; default learning rate and weight decay.
         settings: "key=value" overrides of the configuration. config: a TOML file of many.
         plan: a plan.json (or the plan of an earlier run) to repeat exactly, with its solution.
         init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
@@ -73,6 +82,21 @@ def train(
     seconds = duration(time) if isinstance(time, str) else time
     limits = limits_of(ram, vram)
     budget = Budget(began, seconds, limits.ram, limits.vram)
+    if sweep is not None or search or has_sweep(Path(out)):
+        _must_be_one(given)
+        return run_sweep(given, budget)
     if folds is not None or fold is not None or has_folds(Path(out)):
         return cross_validate(given, budget)
     return train_in(Path(out), given, budget)[0]
+
+
+def _must_be_one(given: dict[str, Any]) -> None:
+    """Refuse a sweep together with what settles or repeats its trainings.
+
+    Raises:
+        UsageError: folds, or a plan to repeat.
+    """
+    for name in ("folds", "fold", "plan"):
+        if given[name] is not None:
+            rule, remedy = "a sweep decides on one split and plans anew", f"Leave --{name} out"
+            raise UsageError("--sweep", rule, f"--{name}", remedy)
