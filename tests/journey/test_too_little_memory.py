@@ -121,3 +121,12 @@ def test_it_is_trained_nevertheless_and_the_plan_says_why_it_has_no_memory(tmp_p
     (reason,) = [text for text in run.plan["reasons"] if "memory is not planned" in text]
     assert "aten.nonzero" in reason
     assert run.plan["memory"]["tensors_peak"] is None
+
+
+def test_weights_that_no_memory_holds_are_refused_before_they_are_drawn(tmp_path: Path) -> None:
+    data = make_data("cells", tmp_path / "data")
+    with pytest.raises(PlanError, match=r"memory must hold the weights of resnet18, [\d.,]+ GiB"):
+        convivo.train(
+            data, out=tmp_path / "run", settings=("net.width=20000",), epochs=1, quiet=True
+        )
+    assert not (tmp_path / "run").exists()

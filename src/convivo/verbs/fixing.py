@@ -5,12 +5,14 @@ from typing import Any
 
 from torch import nn
 
+from convivo.architectures.outline import outlined
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.errors import ConfigError, PlanError, UsageError
 from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
+from convivo.planning.limits import memory_limit
 from convivo.planning.step import Loss
 from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
@@ -21,7 +23,7 @@ from convivo.verbs.setup import build_network, build_task
 from convivo.verbs.task_fields import task_fields
 from convivo.verbs.told import countable
 
-LOOKED_AT = 300
+LOOKED_AT, GIB = 300, 2**30
 # settings of the training that have a place of their own in the plan
 # a number to predict may be a size or a rate
 STEADY: dict[str, dict[str, float]] = {"regress": {"scale": 0.0, "time_warp": 0.0}}
@@ -72,7 +74,27 @@ def draft_plan(
         held = {c.target for c in inspection.cases if c.target is not None}
         classes = facts.num_classes if facts.events else len(held)
         plan["features"] = features_entry(settings.task.feature_steps, classes)
-    return plan, network if network is not None else build_network(plan)
+    if network is None:
+        _must_be_held(plan)
+        network = build_network(plan)
+    return plan, network
+
+
+def _must_be_held(plan: Mapping[str, Any]) -> None:
+    """Refuse a network whose weights alone are more than the memory, before they are drawn.
+
+    Raises:
+        PlanError: they are.
+    """
+    limit = memory_limit()
+    if limit is None:
+        return
+    with outlined():
+        size = sum(p.numel() * p.element_size() for p in build_network(plan).parameters())
+    if size > limit:
+        rule = f"memory must hold the weights of {plan['network']['name']}, {size / GIB:,.1f} GiB"
+        remedy = "Use a smaller net.width, or another network"
+        raise PlanError("train", rule, f"{limit / GIB:,.1f} GiB", remedy)
 
 
 def traced_optimizer(train: TrainSettings | Mapping[str, Any]) -> str:
