@@ -79,7 +79,7 @@ class OpenVINO:
         with converting("openvino"):
             model = self._model(program).clone()
             model.reshape(list(key))
-            with _own_signal_stack():
+            with own_signal_stack():
                 compiled = _core().compile_model(model, "CPU", options)
             return compiled.create_infer_request()
 
@@ -131,7 +131,7 @@ class _SignalStack(ctypes.Structure):
 
 
 @contextmanager
-def _own_signal_stack() -> Iterator[None]:
+def own_signal_stack() -> Iterator[None]:
     """OpenVINO gives the process a stack for signal handlers, and frees it with its last model.
 
     Its address would stay behind, and the next signal that Python handles end the process: the

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from convivo.inference.backends.engine import converting
-from convivo.inference.backends.openvino_engine import openvino
+from convivo.inference.backends.openvino_engine import openvino, own_signal_stack
 
 WAYS = ("symmetric", "mixed", "inner")
 """Ever milder ways. symmetric: activations about zero, the fastest. mixed: activations about any
@@ -48,7 +48,7 @@ def quantized(model: Any, items: Items, way: str = WAYS[0]) -> Any:
     if way == WAYS[2]:
         options["ignored_scope"] = library.IgnoredScope(names=outermost(bare))
     data = library.Dataset(items, lambda item: item[None])
-    with converting("int8"), _unheard():
+    with converting("int8"), own_signal_stack(), _unheard():
         return library.quantize(bare, data, subset_size=len(items), **options)
 
 
