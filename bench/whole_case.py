@@ -4,7 +4,9 @@ The network is MONAI's BasicUNet (32 to 256 features), its weights drawn; every 
 volume, standardises it, predicts its classes and writes them beside. They take turns, in a new
 order each round; the ratio MONAI / engine is taken round by round, and its median told with n.
 "its tiles": cut, overlapped and blended as MONAI does it, with 96^3 and a half. "as shipped": what
-`predict` does by default. What a process holds at most is looked at in a process of its own each.
+`predict` does by default. int8 is quantised on drawn tiles: as the weights are drawn too, how many
+classes are the same says little of what it costs a trained network. What a process holds at most is
+looked at in a process of its own each.
 Run: python bench/whole_case.py --rounds 3 --out bench/results/whole_case.md
 """
 
@@ -23,8 +25,9 @@ from peers import monai_networks
 
 from convivo.data.readers import read, write_labels
 from convivo.inference.backends import missing
-from convivo.inference.backends.openvino_engine import OpenVINO
+from convivo.inference.backends.openvino_engine import OpenVINO, openvino, sized
 from convivo.inference.backends.program import Programs
+from convivo.inference.backends.quantizing import quantized
 from convivo.inference.predictor import Predictor
 from convivo.planning.machine import processor
 from convivo.tasks.segment import Segment
@@ -34,6 +37,8 @@ from convivo.training.process_memory import PeakWatch, held_now
 
 TILE, OVERLAP, CLASSES = (96, 96, 96), 0.5, 3
 GATES = {"its tiles, OpenVINO bf16": 3.5, "as shipped, OpenVINO bf16": 10.0}
+GATES |= {"its tiles, OpenVINO int8": 6.0}
+CALIBRATED_ON = 8  # tiles
 
 
 def network():
@@ -64,8 +69,16 @@ def standard(image):
     return (image - image.mean()) / image.std()
 
 
-def engines():
-    """name -> function of two paths."""
+def quantize_into(path, tile):
+    """The network in int8, calibrated on drawn tiles, as OpenVINO's file."""
+    net, task = network(), Segment(classes=tuple(map(str, range(CLASSES))))
+    program = Programs(network=net, decode=task.decode).of((1, 1, *tile))
+    items = [standard(drawn(tile, seed))[None] for seed in range(2, 2 + CALIBRATED_ON)]
+    openvino().save_model(quantized(sized(program), items), path, compress_to_fp16=False)
+
+
+def engines(low=None):
+    """name -> function of two paths. low: the file of the network in int8."""
     net = network()
     task = Segment(classes=tuple(map(str, range(CLASSES))))
     whole = {"network": net, "task": task, "sampling": "patch", "size": TILE, "batch": 1}
@@ -75,8 +88,14 @@ def engines():
     precisions = ("bf16", "fp32") if has_fast_bf16() else ("fp32",)
     if "bf16" in precisions:
         found["MONAI + bf16"] = partial(monai, net, precision="bf16")
+    model_of = None
+    if low is not None:
+        model = openvino().Core().read_model(low)
+        precisions, model_of = (*precisions, "int8"), lambda program: model
     for one in () if missing("openvino") else precisions:
-        engine = OpenVINO(programs, precision=one, threads=torch.get_num_threads())
+        kept = model_of if one == "int8" else None
+        threads = torch.get_num_threads()
+        engine = OpenVINO(programs, precision=one, threads=threads, model_of=kept)
         found[f"its tiles, OpenVINO {one}"] = partial(ours, tiled(whole, engine))
         found[f"as shipped, OpenVINO {one}"] = partial(ours, Predictor(**whole, engine=engine))
     return found
@@ -87,12 +106,16 @@ def tiled(whole, engine):
 
 
 def volume(size, path):
-    """A smooth volume with noise."""
-    rng = np.random.default_rng(1)
+    """A smooth volume with noise, as a file."""
+    nib.save(nib.Nifti1Image(drawn(size, 1), np.eye(4)), path)
+    return path
+
+
+def drawn(size, seed):
+    rng = np.random.default_rng(seed)
     coarse = rng.normal(size=[n // 8 for n in size]).astype(np.float32)
     fine = coarse.repeat(8, 0).repeat(8, 1).repeat(8, 2)
-    nib.save(nib.Nifti1Image(fine + rng.normal(size=size).astype(np.float32) / 4, np.eye(4)), path)
-    return path
+    return fine + rng.normal(size=size).astype(np.float32) / 4
 
 
 def seconds_of(found, source, folder, rounds):
@@ -107,15 +130,16 @@ def seconds_of(found, source, folder, rounds):
     return seconds
 
 
-def held_by(name, source):
+def held_by(name, source, low):
     """MiB that a process comes to hold for one case, beyond what it holds before."""
     command = [sys.executable, __file__, "--once", name, "--source", str(source)]
+    command += ["--int8", str(low)] if low else []
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return int(said.split()[-1]) / 2**20
 
 
-def once(name, source):
-    run = engines()[name]
+def once(name, source, low):
+    run = engines(low)[name]
     if not name.startswith("MONAI"):
         return_memory()  # as `predict` does where memory is scarce
     before = held_now()
@@ -130,18 +154,22 @@ def main():
     parser.add_argument("--size", type=int, nargs=3, default=(160, 160, 128))
     parser.add_argument("--once", help="an engine")
     parser.add_argument("--source", type=Path)
+    parser.add_argument("--int8", type=Path, help="the network in int8, made before")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.once:
-        once(args.once, args.source)
+        once(args.once, args.source, args.int8)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = volume(args.size, folder / "case.nii.gz")
-        found = engines()
+        low = None if missing("int8") else folder / "int8.xml"
+        if low is not None:
+            quantize_into(low, TILE)
+        found = engines(low)
         seconds = seconds_of(found, source, folder, args.rounds)
         labels = [np.asarray(nib.load(folder / f"{i}.nii.gz").dataobj) for i in range(len(found))]
-        held = [held_by(one, source) for one in found]
+        held = [held_by(one, source, low) for one in found]
     text = table(args, list(found), seconds, labels, held)
     print(text)
     if args.out:

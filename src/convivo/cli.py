@@ -253,6 +253,9 @@ def predict(
     backend: Annotated[
         Literal["auto", "torch", "openvino", "onnx"], _option("What computes.", "--backend")
     ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "int8"], _option("Of the multiplications.", "--precision")
+    ] = "auto",
     score_maps: Annotated[
         bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
     ] = False,
@@ -269,8 +272,8 @@ def predict(
 
     document = verb(
         run, inputs, out=out, overwrite=overwrite, shard=shard, backend=backend,
-        score_maps=score_maps, ram=ram, keep_identifiers=keep_identifiers, tta=tta,
-        device=device, threads=threads, quiet=context.obj,
+        precision=precision, score_maps=score_maps, ram=ram, keep_identifiers=keep_identifiers,
+        tta=tta, device=device, threads=threads, quiet=context.obj,
     )  # fmt: skip
     failed = document["failed"]
     lines = [f"{document['done']} done, {document['skipped']} there already, {len(failed)} failed"]
@@ -331,11 +334,14 @@ def export(
     run: RunFolder,
     to: Annotated[Literal["openvino", "onnx", "torch"], _option("Form of the model.", "--to")],
     out: Out,
+    precision: Annotated[
+        Literal["auto", "fp32", "int8"], _option("Of the multiplications.", "--precision")
+    ] = "auto",
 ) -> Answer:
     """Write a run as one folder that predicts without convivo."""
     from convivo.verbs import export as verb
 
-    document = verb.export(run, to=to, out=out, quiet=context.obj)
+    document = verb.export(run, to=to, out=out, precision=precision, quiet=context.obj)
     differs = document["parity"]["agrees"] is False
     return Answer(document, lambda: verb.text(document), int(differs))
 

@@ -35,9 +35,11 @@ finally:
 """
 
 
-def run_without(folder: Path, inputs: Path, out: Path, *, torch: bool = False) -> None:
+def run_without(
+    folder: Path, inputs: Path, out: Path, *, torch: bool = False, also: tuple[str, ...] = ()
+) -> None:
     """`run.py` in a child process that cannot import convivo, nor torch unless it is needed."""
-    blocked = ["convivo"] if torch else ["convivo", "torch"]
+    blocked = ["convivo", *also] if torch else ["convivo", "torch", *also]
     words = [str(folder / "run.py"), str(inputs), "--out", str(out), "--threads", "1"]
     code = BLOCKED.format(blocked=blocked, words=words)
     done = subprocess.run(

@@ -119,6 +119,13 @@ def test_an_ensemble_is_exported_as_one(folded, tmp_path):
     assert all(case["agrees"] for case in parity["cases"])
 
 
+def test_int8_is_for_one_network(folded, tmp_path):
+    pytest.importorskip("nncf")
+    _, run = folded("cells")
+    with pytest.raises(UsageError, match="int8 is for the run of one network; got 2 folds"):
+        run.export("openvino", tmp_path / "out", precision="int8", quiet=True)
+
+
 def test_one_fold_at_a_time_comes_to_the_same(folded, tmp_path):
     data, run = folded("cells")
     out = tmp_path / "run"

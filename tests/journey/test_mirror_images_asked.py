@@ -28,6 +28,15 @@ def test_the_table_tells_the_mean_and_the_answer_its_cost(run, tmp_path):
     assert rows[0][key] != rows[1][key]
 
 
+def test_it_is_not_for_int8(run, tmp_path):
+    pytest.importorskip("nncf")
+    with pytest.raises(UsageError, match="int8 is calibrated on inputs as they are"):
+        run.predict(
+            run.path.parent / "data", out=tmp_path / "o", tta=True, backend="openvino",
+            precision="int8", quiet=True,
+        )  # fmt: skip
+
+
 def test_an_evaluation_says_so(run):
     found = valid("evaluation", convivo.evaluate(run, tta=True, quiet=True))
     assert any("4 passes of the network" in note for note in found["notes"])

@@ -114,6 +114,7 @@ def _making(document: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
     made = document["made"]
     rows = {
         "convivo": made.get("version"),
+        "multiplications": document["model"]["precision"],
         "weights (SHA-256)": made.get("weights_sha256"),
         "data (SHA-256)": (receipt.get("data") or {}).get("sha256"),
         "training cases, with validation and test": (receipt.get("data") or {}).get("cases"),

@@ -44,11 +44,13 @@ def pipeline_document(
     form: str,
     file: str,
     made: Mapping[str, Any],
+    quantization: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All that stands between a file and its answer, as JSON.
 
     Args:
-        form, file: of the model. made: from which run it came.
+        form, file: of the model. made: from which run it came. quantization: how it came to int8;
+        None in float32.
     """
     fixed = predictor.sampling == "patch" and any(low == high for low, high in program.bounds[2:])
     axes = {"multiple": None if fixed else predictor.multiple}
@@ -62,10 +64,11 @@ def pipeline_document(
         "model": {
             "format": form,
             "file": file,
-            "precision": "fp32",
+            "precision": "fp32" if quantization is None else "int8",
             "bounds": [
                 [int(low), None if high == inf else int(high)] for low, high in program.bounds
             ],
+            "quantization": quantization,
         },
         "preparation": dict(plan["preparation"]),
         "sampling": {

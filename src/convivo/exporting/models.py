@@ -3,14 +3,15 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from convivo.inference.backends import onnx_engine, openvino_engine
+from convivo.inference.backends.openvino_engine import sized
 from convivo.inference.backends.program import Program
 
 FILES = {"openvino": "model.xml", "onnx": "model.onnx", "torch": "model.pt2"}
-ANY = -1  # a size that OpenVINO leaves open
 Save = Callable[[Path], object]
 """Writes a converted model to a file."""
 
@@ -30,8 +31,11 @@ def convert(program: Program, form: str) -> Save:
 
 
 def _openvino(program: Program) -> Save:
-    model = openvino_engine.converted(program)
-    model.reshape([int(low) if low == high else ANY for low, high in program.bounds])
+    return saving(sized(program))
+
+
+def saving(model: Any) -> Save:
+    """What saves an OpenVINO model, its numbers as they are."""
     library = openvino_engine.openvino()
     return lambda path: library.save_model(model, path, compress_to_fp16=False)
 

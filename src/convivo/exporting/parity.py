@@ -25,8 +25,11 @@ def parity_document(
 
     equal: share of positions, or items, of the same class; of numbers and images null.
     difference: the largest one of a probability or value; null where that was not looked at.
+    agrees: as torch and its engines must; int8, which was held against float32 by its score on the
+    validation cases, only has to answer numbers.
     Cases have no names here: the folder goes where the data do not.
     """
+    model = answers.pipeline.model
     rows: list[dict[str, Any]] = []
     for sample in samples:
         image, placement, target = prepare_sample(sample, preparation)
@@ -41,6 +44,8 @@ def parity_document(
     return {
         "schema": 1,
         "against": "torch fp32",
+        "precision": model["precision"],
+        "quantization": model.get("quantization"),
         "cases": rows,
         "equal": min(equal, default=None),
         "difference": max(differences, default=None),
@@ -51,16 +56,17 @@ def parity_document(
 def _map(
     image: np.ndarray, placement: Placement, predictor: Predictor, answers: Answers
 ) -> dict[str, Any]:
-    away = None
+    away, sound = None, True
     if image[0].size * predictor.task.outputs <= WHOLE:
         theirs, mine = predictor.map(image), answers.map(image)
-        away = float(np.abs(mine - theirs).max())
+        away, sound = float(np.abs(mine - theirs).max()), bool(np.isfinite(mine).all())
         pair = [found.argmax(0).astype(np.uint16) for found in (mine, theirs)]
     else:
         pair = [answers.labels(image), predictor.labels(image)]
     mine, theirs = (restore_labels(labels, placement) for labels in pair)
     equal = float((mine == theirs).mean())
-    return {"equal": equal, "difference": away, "agrees": equal >= LABELS}
+    agrees = sound if _is_int8(answers) else equal >= LABELS
+    return {"equal": equal, "difference": away, "agrees": agrees}
 
 
 def _table(
@@ -77,12 +83,33 @@ def _table(
         called = [rows > 0.5 if several else rows.argmax(1) for rows in (mine, theirs)]
         equal = float((called[0] == called[1]).mean())
     away = float(np.abs(mine - theirs).max(initial=0))
-    agrees = not disagreement(predictor.task, mine, theirs)
+    sound = bool(np.isfinite(mine).all())
+    agrees = sound if _is_int8(answers) else not disagreement(predictor.task, mine, theirs)
     return {"equal": equal, "difference": away, "agrees": agrees}
 
 
+def _is_int8(answers: Answers) -> bool:
+    return answers.pipeline.model["precision"] == "int8"
+
+
 def words(document: Mapping[str, Any]) -> str:
-    """The same in a sentence."""
+    """The same in sentences."""
+    quantization = document.get("quantization")
+    found = f" {quantization_words(quantization)}" if quantization else ""
+    return _compared(document) + found
+
+
+def quantization_words(document: Mapping[str, Any]) -> str:
+    """How a model came to int8, and what it lost, in a sentence."""
+    held = document["validation"]
+    return (
+        f"In int8 ({document['way']}), calibrated on {document['items']} items of "
+        f"{document['cases']} training cases, its validation score ({held['score_name']}, "
+        f"{held['cases']} cases) is {held['int8']:.4f}, in float32 {held['fp32']:.4f}."
+    )
+
+
+def _compared(document: Mapping[str, Any]) -> str:
     count = len(document["cases"])
     if not count:
         return f"It was not held against the run's own network: {document.get('reason', 'no data')}"

@@ -21,7 +21,9 @@ from convivo.inference.backends.torch_engine import Torch
 from convivo.inference.predictor import Predictor
 from convivo.training.precision import has_fast_bf16
 from convivo.verbs.inputs import Input
+from convivo.verbs.precisions import must_compute_in
 from convivo.verbs.predicting import Worker
+from convivo.verbs.run import Run
 
 TORCH = {"backend": "torch", "precision": "fp32"}
 LOOKED_AT = 5  # inputs whose headers tell how much work there is
@@ -29,15 +31,17 @@ GIB = 2**30
 CONVERTING, COPIES = 2 * GIB, 8  # bytes of memory for a conversion, and copies of the weights
 
 
-def must_compute(backend: str, device: str) -> None:
-    """Refuse a backend that is not there before anything is read.
+def must_compute(backend: str, device: str, precision: str = "auto") -> None:
+    """Refuse a backend or a precision that is not there before anything is read.
 
     Raises:
-        UsageError: no such backend, one that is not installed, or not for this device.
+        UsageError: no such backend, one that is not installed, or not for this device; a precision
+        that it does not compute in.
     """
     if backend not in ("auto", *BACKENDS):
         rule = f"one of auto, {', '.join(BACKENDS)}"
         raise UsageError("--backend", rule, repr(backend), "Use --backend auto")
+    must_compute_in(backend, precision)
     if backend in ("auto", "torch"):
         return
     lacks = missing(backend)
@@ -60,12 +64,14 @@ def serving_of(
     inputs: list[Input],
     backend: str,
     *,
+    precision: str = "auto",
     capped: bool,
     say: Callable[[str], None],
 ) -> Serving | None:
     """What answers instead of torch alone; None where torch is it.
 
     Args:
+        precision: "auto", "fp32" or "bf16"; for int8 see `in_int8`.
         capped: the user set a limit of memory, which is foretold for torch.
     """
     predictor = worker.predictor
@@ -73,16 +79,35 @@ def serving_of(
         return None
     plain = Torch(predictor.through_torch)
     if backend != "auto":
-        engines = _engines(_programs(predictor), backend)
+        engines = _engines(_programs(predictor), backend, precision)
         return Serving(engines=engines, torch=plain, task=predictor.task, say=say)
     programs = _programs(predictor)
     there = [name for name in BACKENDS[1:] if not missing(name)]
-    candidates = [engine for name in there for engine in _engines(programs, name)]
+    candidates = [engine for name in there for engine in _engines(programs, name, precision)]
     fields: dict[str, Any] = {"task": worker.plan["task"]} | worker.plan["task_fields"]
     return Auto(
         candidates=candidates, torch=plain, task=predictor.task, say=say,
         items=expected_items(worker, inputs), key=partial(record_key, predictor.network, fields),
     )  # fmt: skip
+
+
+def in_int8(
+    run: Run, predictor: Predictor, *, say: Callable[[str], None], quiet: bool
+) -> tuple[Predictor, Serving]:
+    """What answers in int8, and the predictor that cuts the tiles it takes.
+
+    Raises:
+        UsageError: the run's own cases are not there, or too much of the score is lost.
+    """
+    from convivo.verbs.quantization import quantize  # it reads data: others start without
+
+    programs = _programs(predictor)
+    found = quantize(run, predictor, programs, quiet=quiet)
+    serving = Serving(
+        engines=[found.engine(programs)], torch=Torch(predictor.through_torch),
+        task=predictor.task, say=say, checks=0,
+    )  # fmt: skip
+    return found.predictor, serving
 
 
 def _programs(predictor: Predictor) -> Programs:
@@ -91,12 +116,14 @@ def _programs(predictor: Predictor) -> Programs:
     return Programs(network=predictor.network, decode=predictor.task.decode, free=free)
 
 
-def _engines(programs: Programs, name: str) -> list[Engine]:
-    """A backend's engines, the fastest number format first."""
+def _engines(programs: Programs, name: str, precision: str) -> list[Engine]:
+    """A backend's engines, the fastest number format first; only those of a named precision."""
     threads = torch.get_num_threads()
     if name == "onnx":
         return [ONNXRuntime(programs, threads=threads)]
     formats = ("bf16", "fp32") if has_fast_bf16() else ("fp32",)
+    if precision != "auto":
+        formats = (precision,)
     return [OpenVINO(programs, precision=one, threads=threads) for one in formats]
 
 

@@ -21,8 +21,10 @@ from convivo.training.precision import has_fast_bf16
 from convivo.verbs.calibrate_memory import CALIBRATION, SMALLEST, calibrate_memory
 from convivo.verbs.resident import can_measure
 
-LIBRARIES = ("torch", "numpy", "scipy", "openvino", "onnxruntime", "wfdb", "tifffile", "nibabel")
+LIBRARIES = ("torch", "numpy", "scipy", "openvino", "nncf", "onnxruntime")
+LIBRARIES += ("wfdb", "tifffile", "nibabel")
 EXTRAS = dict.fromkeys(("openvino", "onnx", "onnxscript", "onnxruntime"), "fast") | {
+    "nncf": "int8",
     "wfdb": "signals",
     "tifffile": "tiff",
 }

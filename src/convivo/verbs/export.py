@@ -17,8 +17,8 @@ from convivo.evaluation.evaluate import without_target
 from convivo.exporting.card import card
 from convivo.exporting.copying import copy_runner
 from convivo.exporting.document import pipeline_document, requirements
-from convivo.exporting.models import FILES, Save, convert
-from convivo.exporting.parity import CASES, parity_document
+from convivo.exporting.models import FILES, Save, convert, saving
+from convivo.exporting.parity import CASES, parity_document, quantization_words
 from convivo.exporting.runner.answers import Answers
 from convivo.exporting.runner.models import open_model
 from convivo.exporting.runner.pipeline import NAME, pipeline_of
@@ -29,6 +29,8 @@ from convivo.inference.backends.program import Program, Programs
 from convivo.inference.predictor import Predictor
 from convivo.progress import Progress
 from convivo.verbs.evaluate import own_data
+from convivo.verbs.precisions import must_export_in
+from convivo.verbs.quantization import quantize
 from convivo.verbs.run import Run, as_run
 from convivo.verbs.setup import build_predictor, build_preparation, build_task, set_threads
 
@@ -36,7 +38,12 @@ STEPS = 4
 
 
 def export(
-    run: Run | str | Path, *, to: str, out: str | Path, quiet: bool = False
+    run: Run | str | Path,
+    *,
+    to: str,
+    out: str | Path,
+    precision: str = "auto",
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Write a run as a folder: model, pipeline, a runner, a card, and how well it agrees.
 
@@ -44,18 +51,20 @@ def export(
         run: a run or its folder.
         to: "openvino", "onnx" or "torch": the form of the model.
         out: the folder, new or empty; it is there whole or not at all.
+        precision: "fp32", which "auto" is, or of OpenVINO "int8": calibrated on the run's training
+            cases, and refused where it loses too much of the validation score.
     Returns:
-        {"schema": 1, "to", "out", "files", "bytes", "parity": {"cases", "equal", "difference",
-        "agrees"}, "seconds"}.
+        {"schema": 1, "to", "precision", "out", "files", "bytes", "quantization", "parity":
+        {"cases", "equal", "difference", "agrees"}, "seconds"}; the quantization is null in fp32.
     Raises:
         UsageError: an unknown form, a library that is not installed, a folder that is not empty, a
-        run that generates, a network that the form cannot take.
+        run that generates, a network that the form cannot take, or not in this precision.
     """
     began = time.monotonic()
     run, out = as_run(run), Path(out)
-    _check(run, to, out)
+    _check(run, to, out, precision)
     bar = Progress("exporting", STEPS, unit="parts", quiet=quiet)
-    parts = _converted(run, to, bar)  # what cannot be converted leaves no trace
+    parts = _converted(run, to, precision, bar)  # what cannot be converted leaves no trace
     out.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
     try:
@@ -71,9 +80,11 @@ def export(
     return {
         "schema": 1,
         "to": to,
+        "precision": "fp32" if parts.quantization is None else "int8",
         "out": str(out),
         "files": [path.relative_to(out).as_posix() for path in files],
         "bytes": sum(path.stat().st_size for path in files),
+        "quantization": parts.quantization,
         "parity": {
             "cases": len(parity["cases"]),
             **{key: parity[key] for key in ("equal", "difference", "agrees")},
@@ -82,12 +93,13 @@ def export(
     }
 
 
-def _check(run: Run, to: str, out: Path) -> None:
+def _check(run: Run, to: str, out: Path, precision: str) -> None:
     if to not in FILES:
         raise UsageError("--to", f"one of {', '.join(FILES)}", repr(to), "Use --to openvino")
     if lacks := missing(to):
         rule, got = f"{to} must be installed", f"no package {', '.join(lacks)}"
         raise UsageError("--to", rule, got, "Install it: pip install 'convivo[fast]'")
+    must_export_in(to, precision)
     if run.plan["task"] == "generate":
         rule, remedy = "a run that answers inputs", "Use convivo generate"
         raise UsageError("export", rule, "a run that generates", remedy)
@@ -98,14 +110,18 @@ def _check(run: Run, to: str, out: Path) -> None:
 
 @dataclass(frozen=True)
 class _Parts:
-    """A run's network as it is used, as an exported program, and as what saves its model."""
+    """A run's network as it is used, as an exported program, and as what saves its model.
+
+    quantization: what is told of int8; None in float32.
+    """
 
     predictor: Predictor
     program: Program
     save: Save
+    quantization: dict[str, Any] | None = None
 
 
-def _converted(run: Run, to: str, bar: Progress) -> _Parts:
+def _converted(run: Run, to: str, precision: str, bar: Progress) -> _Parts:
     plan = run.plan
     set_threads(plan["threads"])
     network = run.network.to("cpu")
@@ -116,6 +132,10 @@ def _converted(run: Run, to: str, bar: Progress) -> _Parts:
         network=network, decode=predictor.task.decode, free=predictor.sampling == "patch"
     )
     try:
+        if precision == "int8":
+            found = quantize(run, predictor, programs, quiet=bar.quiet)
+            bar.update(2)
+            return _Parts(predictor, found.program, saving(found.model), found.document)
         program = programs.of((predictor.batch, plan["network"]["in_channels"], *predictor.size))
         bar.update(1)
         save = convert(program, to)
@@ -132,13 +152,15 @@ def _write(run: Run, to: str, parts: _Parts, place: Path, bar: Progress) -> dict
     predictor, model = parts.predictor, place / FILES[to]
     parts.save(model)
     document = pipeline_document(
-        run.plan, predictor, parts.program, form=to, file=model.name, made=_made(run)
-    )
+        run.plan, predictor, parts.program,
+        form=to, file=model.name, made=_made(run), quantization=parts.quantization,
+    )  # fmt: skip
     write_json(place / NAME, document)
     copy_runner(place)
     bar.update(3)
-    answers = Answers(pipeline_of(document, place), open_model(model, to))
-    parity = _parity(run, predictor, answers)
+    pipeline = pipeline_of(document, place)
+    opened = open_model(model, to, precision=document["model"]["precision"])
+    parity = _parity(run, predictor, Answers(pipeline, opened))
     write_json(place / "parity.json", parity)
     write_text(place / "requirements.txt", requirements(to, _files(run)))
     text = card(document, _read(run, "evaluation.json"), _read(run, "receipt.json") or {}, parity)
@@ -188,6 +210,8 @@ def text(document: dict[str, Any]) -> str:
     """An export in lines for people."""
     parity = document["parity"]
     head = f"{document['out']}: {len(document['files'])} files, {document['bytes'] / 2**20:.1f} MiB"
+    if document["quantization"]:
+        head += f"\n{quantization_words(document['quantization'])}"
     if not parity["cases"]:
         return f"{head}\nnot held against the run's own network: its data are not there"
     shares = "" if parity["equal"] is None else f"{parity['equal']:.4%} of the labels, "

@@ -14,7 +14,7 @@ from convivo.inference.fitting import Fitting
 from convivo.progress import Progress
 from convivo.training.allocator import return_memory
 from convivo.training.process_memory import held_now
-from convivo.verbs.computing import TORCH, device_for, must_compute, serving_of
+from convivo.verbs.computing import TORCH, device_for, in_int8, must_compute, serving_of
 from convivo.verbs.inputs import Input, find_inputs
 from convivo.verbs.predicting import Worker
 from convivo.verbs.prediction_memory import hold_little, memory_cap
@@ -31,6 +31,7 @@ def predict(
     overwrite: bool = False,
     shard: str | None = None,
     backend: str = "auto",
+    precision: str = "auto",
     score_maps: bool = False,
     ram: str | int | None = None,
     keep_identifiers: bool = False,
@@ -48,6 +49,9 @@ def predict(
         shard: "I/N": the I-th of N equal parts of the inputs, counted from 1.
         backend: what computes: "torch", "openvino", "onnx", or "auto": the one that has been
             measured to be done first here with the same answers, torch where little is to do.
+        precision: of multiplications: "fp32", of OpenVINO also "bf16" and "int8", or "auto": the
+            fastest that gives torch's answers, never int8. int8 is calibrated on the run's training
+            cases, refused where it loses too much of the validation score, and kept for later.
         score_maps: of a reconstruction also where the errors are, a file beside each image.
         ram: memory to stay within ("2G", or bytes); default what the machine grants. Fewer items
             go through the network at once, and only if that is not enough narrower tiles.
@@ -64,7 +68,7 @@ def predict(
     """
     began = time.monotonic()
     run, out = as_run(run), Path(out)
-    must_compute(backend, device)
+    must_compute(backend, device, precision)
     _check_out(out)
     plan = run.plan
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else list(inputs))
@@ -72,6 +76,9 @@ def predict(
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device_for(backend, device)))
     task = build_task(plan)
+    if tta and precision == "int8":
+        rule, remedy = "int8 is calibrated on inputs as they are", "Leave --tta or --precision out"
+        raise UsageError("--precision", rule, "--tta with int8", remedy)
     asked = mirrored(plan, network) if tta else None
     limit = memory_cap(ram)
     hold_little(limit)
@@ -92,7 +99,12 @@ def predict(
         plan=plan, fitting=fitting, out=out, overwrite=overwrite, shard=shard,
         keep_identifiers=keep_identifiers,
     )  # fmt: skip
-    serving = serving_of(worker, mine, backend, capped=ram is not None, say=bar.say)
+    if precision == "int8":
+        predictor, serving = in_int8(run, predictor, say=bar.say, quiet=quiet)
+    else:
+        serving = serving_of(
+            worker, mine, backend, precision=precision, capped=ram is not None, say=bar.say
+        )
     worker.use(replace(predictor, engine=serving))
     if task.output == "image":
         outcome = rebuild(worker, mine, bar, maps=score_maps)

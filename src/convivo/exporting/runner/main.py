@@ -95,6 +95,9 @@ def _precision(pipeline: Pipeline, asked: argparse.Namespace) -> str:
 
 def _opened(pipeline: Pipeline, precision: str | None, threads: int) -> Answers:
     model = pipeline.model
+    if precision and model["precision"] == "int8":
+        rule, got = "a quantised model computes in int8 alone", f"--precision {precision}"
+        raise UsageError("--precision", rule, got, "Leave it out")
     precision = precision or model["precision"]
     if precision != "fp32" and model["format"] != "openvino":
         rule = "only OpenVINO models compute in bf16"

@@ -12,6 +12,7 @@ from convivo.errors import UsageError
 Model = Callable[[np.ndarray], np.ndarray]
 """(n, C, *S) float32 -> answers (n, K, ...) float32: probabilities, numbers or images."""
 
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # beside int8 what is not quantised
 FIXED = 2  # sizes for which an OpenVINO model is compiled: that takes longer than an answer
 ANY = -1  # a size that OpenVINO leaves open
 
@@ -20,7 +21,8 @@ def open_model(path: Path, form: str, *, precision: str = "fp32", threads: int =
     """The network.
 
     Args:
-        form: "openvino", "onnx" or "torch". precision: "fp32", of OpenVINO also "bf16".
+        form: "openvino", "onnx" or "torch". precision: "fp32", of OpenVINO also "bf16",
+        and "int8" where the model is quantised.
         threads: of the processor; 0 leaves that to the library.
     Raises:
         UsageError: the library is not installed, or no such format.
@@ -43,7 +45,7 @@ def _openvino(path: Path, precision: str, threads: int) -> Model:
     core = openvino.Core()
     bare = core.read_model(path)
     options: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }

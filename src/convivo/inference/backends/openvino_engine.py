@@ -4,7 +4,7 @@ import ctypes
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -16,7 +16,8 @@ import torch
 from convivo.inference.backends.engine import converting
 from convivo.inference.backends.program import Program, Programs
 
-HINTS = {"fp32": "f32", "bf16": "bf16"}
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # beside int8 what is not quantised
+ANY = -1  # a size that is left open
 COMPILED = 3  # networks of different sizes that are kept: each has a copy of the weights
 
 
@@ -24,13 +25,22 @@ class OpenVINO:
     """An engine (see `Engine`).
 
     Args:
-        programs: of the network. precision: "fp32" or "bf16". threads: of the processor.
+        programs: of the network. precision: "fp32", "bf16", or "int8" of quantised models.
+        threads: of the processor. model_of: program -> OpenVINO's model; default: converted.
     """
 
     name = "openvino"
 
-    def __init__(self, programs: Programs, *, precision: str, threads: int) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        *,
+        precision: str,
+        threads: int,
+        model_of: Callable[[Program], Any] | None = None,
+    ) -> None:
         self.programs, self.precision, self.threads = programs, precision, threads
+        self.model_of = model_of or converted
         self._models: list[tuple[Program, Any]] = []
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
@@ -69,7 +79,7 @@ class OpenVINO:
         with converting("openvino"):
             model = self._model(program).clone()
             model.reshape(list(key))
-            with _own_signal_stack():
+            with own_signal_stack():
                 compiled = _core().compile_model(model, "CPU", options)
             return compiled.create_infer_request()
 
@@ -77,7 +87,7 @@ class OpenVINO:
         for known, model in self._models:
             if known is program:
                 return model
-        self._models.append((program, converted(program)))
+        self._models.append((program, self.model_of(program)))
         return self._models[-1][1]
 
 
@@ -90,6 +100,17 @@ def converted(program: Program) -> Any:
     with converting("openvino"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, on copying an exported program
         return openvino().convert_model(program.exported)
+
+
+def sized(program: Program) -> Any:
+    """The OpenVINO model of a program, float32, open in the sizes that the program is.
+
+    Raises:
+        Unavailable: OpenVINO does not know one of its operations.
+    """
+    model = converted(program)
+    model.reshape([int(low) if low == high else ANY for low, high in program.bounds])
+    return model
 
 
 def openvino() -> ModuleType:
@@ -110,7 +131,7 @@ class _SignalStack(ctypes.Structure):
 
 
 @contextmanager
-def _own_signal_stack() -> Iterator[None]:
+def own_signal_stack() -> Iterator[None]:
     """OpenVINO gives the process a stack for signal handlers, and frees it with its last model.
 
     Its address would stay behind, and the next signal that Python handles end the process: the

@@ -27,6 +27,8 @@ class Serving:
             than torch, is left for the next, told in a line.
         torch: what answers are held against.
         say: told each change.
+        checks: sizes of items whose first batch is held against torch's answer; 0 where the engine
+            was held against more than that before.
     Raises:
         Unavailable: no engine is left (on being called).
     """
@@ -35,6 +37,7 @@ class Serving:
     torch: Engine
     task: Task
     say: Callable[[str], None] = _unheard
+    checks: int = CHECKED
     used: Counter[tuple[str, str]] = field(default_factory=Counter)
     _checked: set[Axes] = field(default_factory=set)
 
@@ -53,7 +56,7 @@ class Serving:
     def _held(self, engine: Engine, images: np.ndarray) -> np.ndarray:
         """The engine's answers; of the first sizes only if they are torch's."""
         rows, size = engine(images), images.shape[1:]
-        if engine is self.torch or size in self._checked or len(self._checked) >= CHECKED:
+        if engine is self.torch or size in self._checked or len(self._checked) >= self.checks:
             return rows
         apart = disagreement(self.task, rows, self.torch(images))
         if apart:

@@ -1,0 +1,88 @@
+"""Quantised networks answer nearly as torch does; milder ways leave more in float32."""
+
+import numpy as np
+import pytest
+
+from convivo.inference.backends.engine import Unavailable
+from convivo.inference.backends.openvino_engine import OpenVINO, sized
+from convivo.inference.backends.quantizing import WAYS, outermost, quantized
+
+from .engines import images, predictor_of, programs_of
+
+pytestmark = pytest.mark.usefixtures("libraries")
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def libraries() -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+
+
+def made(case, way=WAYS[0], count=24):
+    """A predictor, its float32 model, its model in int8, and the engine of that."""
+    predictor = predictor_of(case)
+    dims = len(predictor.size)
+    programs = programs_of(predictor)
+    model = sized(programs.of((2, 2, *predictor.size)))
+    low = quantized(model, list(images(count, dims, seed=3)), way)
+    engine = OpenVINO(programs, precision="int8", threads=1, model_of=lambda program: low)
+    return predictor, model, low, engine
+
+
+def operations(model, kind="FakeQuantize"):
+    return [one for one in model.get_ordered_ops() if one.get_type_name() == kind]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "classes 2D",
+        *(pytest.param(f"maps {dims}D", marks=SLOW) for dims in (1, 2, 3)),
+        pytest.param("classes 1D", marks=SLOW),
+        pytest.param("number 3D", marks=SLOW),
+        pytest.param("images 2D", marks=SLOW),
+    ],
+)
+def test_answers_are_nearly_those_of_torch(case: str) -> None:
+    predictor, model, low, engine = made(case)
+    assert operations(low)
+    assert not operations(model), "what was given stays as it is"
+    given = images(4, len(predictor.size))
+    mine, theirs = engine(given), predictor.through_torch(given)
+    away = np.abs(mine - theirs)
+    assert away.max() > 0, "other multiplications"
+    assert away.mean() < 0.1 * np.abs(theirs).max()
+
+
+@pytest.mark.slow
+def test_maps_of_other_sizes_than_the_items_are_answered() -> None:
+    predictor, _, _, engine = made("maps 2D")
+    given = images(1, 2, size=(32, 48))
+    assert np.abs(engine(given) - predictor.through_torch(given)).mean() < 0.1
+
+
+def test_the_mildest_way_leaves_the_first_and_the_last_layer() -> None:
+    _, model, low, _ = made("classes 2D", "inner")
+    first, last = outermost(model)
+    fed = {
+        one.get_friendly_name(): [
+            source.get_node().get_type_name() for source in one.input_values()
+        ]
+        for kind in ("Convolution", "MatMul")
+        for one in operations(low, kind)
+    }
+    assert len(fed) > 2
+    assert all(("FakeQuantize" in fed[name]) == (name not in (first, last)) for name in fed)
+
+
+def test_items_that_do_not_fit_are_told() -> None:
+    predictor = predictor_of("classes 2D")
+    model = sized(programs_of(predictor).of((2, 2, *predictor.size)))
+    with pytest.raises(Unavailable, match=r"int8 must give this network's answers; got "):
+        quantized(model, [np.zeros((3, 5, 5), np.float32)])
+
+
+def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    made("classes 2D", count=4)
+    assert capsys.readouterr().out == ""
