@@ -267,7 +267,7 @@ def test_it_is_calibrated_on_items_of_training_cases(kind: str, journey: Journey
     (items, validation), (others, _) = read(), read()
     assert set(items.batches.store.ids) <= set(split["train"])
     assert list(validation.ids) == split["val"]
-    size = (run.plan["preparation"]["channels"], *run.plan["sampling"]["size"])
+    size = (run.plan["network"]["in_channels"], *run.plan["sampling"]["size"])
     first, second, other = list(items), list(items), list(others)
     assert {item.shape for item in first} == {size}
     assert 0 < len(first) == len(items) <= 300

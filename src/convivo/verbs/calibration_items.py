@@ -37,11 +37,9 @@ class Items:
         return self.count
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for place in range(self.count):
-            step, row = divmod(place, self.batches.batch)
-            if not row:
-                images = self.batches(step).images
-            yield images[row]
+        for step in range(-(-self.count // self.batches.batch)):
+            left = self.count - step * self.batches.batch
+            yield from self.batches(step).images[:left]
 
 
 def read_parts(

@@ -73,7 +73,8 @@ def test_the_mildest_way_leaves_the_first_and_the_last_layer() -> None:
         for one in operations(low, kind)
     }
     assert len(fed) > 2
-    assert all(("FakeQuantize" in fed[name]) == (name not in (first, last)) for name in fed)
+    # weights in int8 are scaled before they are used; others are constants as they are
+    assert {name for name in fed if "Constant" in fed[name]} == {first, last}
 
 
 def test_items_that_do_not_fit_are_told() -> None:
