@@ -84,6 +84,12 @@ def _output(plan: Mapping[str, Any], predictor: Predictor) -> dict[str, Any]:
     """What the network's answer is, and how it is called."""
     task = predictor.task
     found = {"classes": list(task.classes), "columns": list(task.columns)}
+    if task.output == "map" and plan["task_fields"].get("instances"):
+        return (
+            found
+            | {"kind": "map", "values": [], "decision": "objects"}
+            | {"smallest": int(plan["task_fields"]["smallest"])}
+        )
     if task.output == "map":
         values = plan.get("label_values") or range(task.outputs)
         return found | {"kind": "map", "values": [int(v) for v in values], "decision": "argmax"}

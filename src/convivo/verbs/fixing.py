@@ -45,11 +45,12 @@ def draft_plan(
     """
     preparation = _preparation(inspection, split, facts, settings)
     seen, train = settings.input, settings.train
+    fields = task_fields(inspection, split.train, facts, settings, preparation)
     plan: dict[str, Any] = {
         "task": facts.task,
-        "task_fields": task_fields(inspection, split.train, facts, settings, preparation),
+        "task_fields": fields,
         "label_values": list(inspection.index.label_values or ()) or None,
-        "network": _network(facts, settings, seen.size or [], network),
+        "network": _network(facts, settings, seen.size or [], network, _outputs(facts, fields)),
         "preparation": preparation.to_dict(),
         "sampling": {
             "mode": seen.sampling,
@@ -81,8 +82,10 @@ def traced_optimizer(train: TrainSettings | Mapping[str, Any]) -> str:
 
 
 def traced_loss(plan: Mapping[str, Any]) -> Loss | None:
-    """The task's loss; a weight map would be computed from labels, which a trace has not."""
-    return None if plan["task_fields"].get("border_weight") else build_task(plan).step
+    """The task's loss; what is computed from labels (weights, distances), a trace has not."""
+    fields = plan["task_fields"]
+    by_labels = fields.get("border_weight") or fields.get("instances")
+    return None if by_labels else build_task(plan).step
 
 
 def counted(
@@ -173,13 +176,20 @@ def _preparation(
     return Preparation(**fields)
 
 
+def _outputs(facts: Facts, fields: Mapping[str, Any]) -> int:
+    """Outputs of the network: a class each, but for maps that hold more than classes."""
+    if facts.task != "segment":
+        return facts.num_classes
+    return build_task({"task": facts.task, "task_fields": fields}).outputs
+
+
 def _network(
-    facts: Facts, settings: Settings, size: list[int], network: nn.Module | None
+    facts: Facts, settings: Settings, size: list[int], network: nn.Module | None, outputs: int
 ) -> dict[str, Any]:
     shared = {
         "spatial_dims": facts.spatial_dims,
         "in_channels": len(settings.input.channels or ()) or facts.channels,
-        "num_classes": facts.num_classes,
+        "num_classes": outputs,
         "input_size": size,
     }
     if network is not None:

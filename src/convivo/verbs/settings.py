@@ -105,7 +105,8 @@ class TaskSettings(_Section):
     "hinge" or "wgan-gp". normal: the class that alone
     is trained on; others are anomalies to find. beta: weight of a variational code's divergence.
     penalty, every, ema: see `tasks.generate.Generate`. feature_steps: of the network in whose
-    features generated images are judged.
+    features generated images are judged. instances: whether label maps number objects that are told
+    apart (see `tasks.instances`).
     """
 
     loss: str | None = None
@@ -115,6 +116,7 @@ class TaskSettings(_Section):
     every: PositiveInt | None = None
     ema: NonNegativeFloat | None = None
     feature_steps: PositiveInt | None = None
+    instances: bool | None = None
 
 
 class AugmentSettings(BaseModel):
