@@ -21,7 +21,8 @@ from ..numbered_objects import draw_image, draw_objects, make_maps, make_mask_fi
 from .tiny_runs import rows_of, train_tiny, valid
 
 Objects = tuple[Path, Run]
-EPOCHS = {1: 40, 2: 30, 3: 10}
+EPOCHS = {1: 60, 2: 60, 3: 16}
+QUICK = ("train.lr=0.005", "net.width=0.25")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Objects
             data = (
                 make_mask_files(folder / "data") if dims == 2 else make_maps(folder / "data", dims)
             )
-            asked = () if dims == 2 else ("task.instances=true",)
+            asked = QUICK if dims == 2 else (*QUICK, "task.instances=true")
             made[dims] = data, train_tiny(data, folder / "run", epochs=EPOCHS[dims], settings=asked)
         return made[dims]
 

@@ -121,12 +121,12 @@ def test_answers_are_measured_on_the_foreground_and_on_objects(dims):
     )
 
 
-def test_score_is_the_mean_ap50_of_cases_with_objects():
+def test_score_is_the_mean_ap50_of_cases_with_objects_and_some_dice():
     task = Instances(classes=CLASSES)
     truth, none = np.array([0, 1, 1, 2, 2]), np.zeros(5, int)
     pairs = [(truth, truth), (np.array([0, 1, 1, 0, 0]), truth), (none, none)]
     rows = [task.collect(f, t, id="1", unit="1", quick=True) for f, t in pairs]
-    assert task.score(rows) == pytest.approx((1 + 0.5) / 2)
+    assert task.score(rows) == pytest.approx((1 + 0.5) / 2 + 0.1 * (1 + 2 / 3) / 2)
     assert task.score(rows[2:]) == 0.0
     assert rows[0]["dice"] == [1.0]
 

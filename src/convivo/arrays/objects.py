@@ -12,7 +12,7 @@ from scipy import ndimage
 from convivo.errors import ShapeError
 
 SMOOTHING = 1.0  # samples: deviation of what smooths a distance map before its peaks are sought
-PROMINENCE = 0.1  # what the lower of two peaks stands above their saddle, at least
+PROMINENCE = 0.15  # what the lower of two peaks stands above their saddle, at least
 
 
 def numbered(labels: np.ndarray) -> np.ndarray:
@@ -114,21 +114,21 @@ def objects_of(
         return found
     heights = ndimage.gaussian_filter(np.asarray(distance, np.float32), SMOOTHING)
     land = _Land(np.where(foreground, heights, -np.inf))
+    del heights
     basins = _joined(land.basins(), land, prominence)
-    sizes = np.bincount(basins)
-    kept = np.where(sizes >= smallest, np.arange(len(sizes)) + 1, 0)
-    found[foreground] = kept[basins]
-    return numbered_in_order(found)
+    found[foreground] = _in_order(basins, smallest)[basins]
+    return found
 
 
-def numbered_in_order(objects: np.ndarray) -> np.ndarray:
-    """The same objects, numbered from 1 in the order of their first samples."""
-    names, first = np.unique(objects, return_index=True)
-    names = names[np.argsort(first)]
-    names = names[names > 0]
-    table = np.zeros(int(objects.max(initial=0)) + 1, np.int32)
-    table[names] = np.arange(1, len(names) + 1)
-    return table[objects]
+def _in_order(basins: np.ndarray, smallest: int) -> np.ndarray:
+    """Basin -> its object's number, 1, 2, ... in order of first samples; 0 of those too small."""
+    first = np.full(int(basins.max()) + 1, len(basins))
+    np.minimum.at(first, basins, np.arange(len(basins), dtype=np.int32))
+    order = np.argsort(first, kind="stable")
+    order = order[np.bincount(basins, minlength=len(first))[order] >= smallest]
+    numbers = np.zeros(len(first), np.int32)
+    numbers[order] = np.arange(1, len(order) + 1)
+    return numbers
 
 
 class _Land:
@@ -140,7 +140,8 @@ class _Land:
     def __init__(self, heights: np.ndarray) -> None:
         padded = np.pad(heights, 1, constant_values=-np.inf)
         self.flat = padded.reshape(-1)
-        self.samples = np.flatnonzero(self.flat > -np.inf)
+        numbers = np.int32 if self.flat.size < 2**31 else np.int64
+        self.samples = np.flatnonzero(self.flat > -np.inf).astype(numbers)
         self.heights = self.flat[self.samples]
         self.place = np.zeros(self.flat.size, np.int32)
         self.place[self.samples] = np.arange(len(self.samples))
@@ -159,25 +160,32 @@ class _Land:
         up = self.place[best]
         while not np.array_equal(further := up[up], up):
             up = further
-        return np.unique(up, return_inverse=True)[1]
+        tops = np.zeros(len(up), np.int32)
+        tops[up] = 1
+        return (np.cumsum(tops, dtype=np.int32) - 1)[up]
 
     def saddles(self, basins: np.ndarray) -> Iterator[tuple[int, int, float]]:
         """Pairs of neighbouring basins and the highest way between them, the highest first."""
-        count, keys, heights = int(basins.max()) + 1, [], []
+        pairs, ways = np.zeros(0, np.int64), np.zeros(0, self.heights.dtype)
         for step in (step for step in self.steps if step > 0):
-            other = self.samples + step
-            there = np.flatnonzero(self.flat[other] > -np.inf)
-            beside = self.place[other[there]]
-            one, two = basins[there], basins[beside]
-            apart = one != two
-            low, high = np.minimum(one, two)[apart], np.maximum(one, two)[apart]
-            keys.append(low.astype(np.int64) * count + high)
-            heights.append(np.minimum(self.heights[there], self.heights[beside])[apart])
-        pairs, place = np.unique(np.concatenate(keys), return_inverse=True)
-        ways = np.full(len(pairs), -np.inf)
-        np.maximum.at(ways, place, np.concatenate(heights))
+            keys, heights = self._beside(basins, step)
+            pairs, place = np.unique(np.concatenate([pairs, keys]), return_inverse=True)
+            higher = np.full(len(pairs), -np.inf, self.heights.dtype)
+            np.maximum.at(higher, place, np.concatenate([ways, heights]))
+            ways = higher
+        count = int(basins.max()) + 1
         for at in np.argsort(-ways, kind="stable"):
             yield int(pairs[at] // count), int(pairs[at] % count), float(ways[at])
+
+    def _beside(self, basins: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbours one step apart in different basins: the pair, and the lower height."""
+        there = np.flatnonzero(self.flat[self.samples + step] > -np.inf)
+        beside = self.place[self.samples[there] + step]
+        apart = basins[there] != basins[beside]
+        there, beside = there[apart], beside[apart]
+        one, two = basins[there].astype(np.int64), basins[beside]
+        keys = np.minimum(one, two) * (int(basins.max()) + 1) + np.maximum(one, two)
+        return keys, np.minimum(self.heights[there], self.heights[beside])
 
 
 def _joined(basins: np.ndarray, land: _Land, prominence: float) -> np.ndarray:

@@ -27,7 +27,7 @@ from convivo.tasks.task import MapTask, Task
 
 WINDOWS = 1024  # cut from a record at once: they overlap
 BEATS_IN_WINDOW = 3  # about
-DECIDING = 48  # bytes a position to find objects: heights, places, labels (`arrays.objects`)
+DECIDING = 64  # bytes a position to find objects: heights, places, labels (`arrays.objects`)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,10 @@ TASKS = {
     "regress": "convivo.tasks.regress:Regress",
     "segment": "convivo.tasks.segment:Segment",
 }
-FORMS = {"instances": "convivo.tasks.instances:Instances"}
+FORMS = {
+    "instances": "convivo.tasks.instances:Instances",
+    "regions": "convivo.tasks.regions:Regions",
+}
 """Of `segment`: the option that asks for another form of it -> that form."""
 
 

@@ -16,6 +16,7 @@ from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.region_fields import regions_reason
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
 from convivo.verbs.task_fields import task_fields
@@ -46,6 +47,9 @@ def draft_plan(
     preparation = _preparation(inspection, split, facts, settings)
     seen, train = settings.input, settings.train
     fields = task_fields(inspection, split.train, facts, settings, preparation)
+    if fields.get("regions"):
+        told = regions_reason(fields["regions"], fields["classes"])
+        reasons += [told] if told not in reasons else []
     plan: dict[str, Any] = {
         "task": facts.task,
         "task_fields": fields,

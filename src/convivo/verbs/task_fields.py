@@ -9,12 +9,13 @@ from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.errors import ConfigError, nearest_name
 from convivo.verbs.choose import Facts
+from convivo.verbs.region_fields import must_be_no_regions, regions_of
 from convivo.verbs.settings import Settings, TaskSettings
 
 Fields = dict[str, Any]
 OF_TASK: Mapping[str, frozenset[str]] = {
     "classify": frozenset(),
-    "segment": frozenset({"instances"}),
+    "segment": frozenset({"instances", "regions", "regions_class_order"}),
     "regress": frozenset({"loss"}),
     "reconstruct": frozenset({"loss", "normal", "beta"}),
     "generate": frozenset({"loss", "penalty", "every", "ema", "feature_steps"}),
@@ -86,7 +87,10 @@ def _segment(
     classes = list(inspection.index.classes)
     fields = {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
     if facts.instances:
+        must_be_no_regions(settings)
         return fields | _object_fields(inspection, train, settings)
+    if regions := regions_of(inspection.index, settings):
+        return fields | {"regions": regions}
     return fields | _border_fields(settings)
 
 

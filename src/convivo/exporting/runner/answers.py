@@ -5,11 +5,13 @@ Letters: C channels, *S spatial sizes, K outputs, n items.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.objects import objects_of
+from convivo.arrays.regions import labels_of_regions
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
 from convivo.arrays.windows import around, half_overlapping, window
@@ -49,6 +51,9 @@ class Answers:
             background, foreground, depth = self.map(image)
             return objects_of(foreground > background, depth, smallest=output["smallest"])
         size, classes = image.shape[1:], len(output["classes"])
+        if output["decision"] == "regions":
+            decide = partial(labels_of_regions, labels=output["labels"])
+            return self._mapped(image, lambda rows: strongest(rows, size, classes, decide))
         return self._mapped(image, lambda rows: strongest(rows, size, classes))
 
     def map(self, image: np.ndarray) -> np.ndarray:
