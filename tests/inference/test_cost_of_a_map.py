@@ -1,6 +1,7 @@
 """Bytes of tiled prediction told beforehand, against NumPy's own book-keeping."""
 
 import tracemalloc
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from convivo.inference.predictor import Predictor
+from convivo.tasks.instances import Instances
 from convivo.tasks.segment import Segment
 
 SIZES = [
@@ -72,3 +74,23 @@ def test_a_larger_image_takes_labels_and_rows_of_one_tile_only() -> None:
     small, large = (predictor.cost((1, n, 160, 160)) for n in (160, 320))
     assert large - small == pytest.approx(160 * 160 * 160, rel=0.001)
     assert predictor.cost((1, 160, 160, 160)) < 4 * 3 * 160**3 / 3
+
+
+@pytest.mark.parametrize(("size", "tile"), [((300, 260), (64, 96)), ((40, 36, 44), (24, 16, 32))])
+def test_objects_take_no_more_than_was_told(size: tuple[int, ...], tile: tuple[int, ...]) -> None:
+    """At worst all is foreground, and its depth noise: every sample may be a peak."""
+    task = Instances(classes=("background", "a"))
+    predictor = replace(flat(tile, 4), task=task, network=Noise().eval())
+    image = np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32)
+    predictor.labels(image)  # what is imported meanwhile is no part of it
+    _, peak = traced(predictor, image)
+    told = predictor.cost(image.shape) + predictor.between(image.shape)
+    assert 0.5 * told < peak < 1.1 * told
+
+
+class Noise(Flat):
+    """Foreground everywhere, as deep as the image is bright."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.held.append(tracemalloc.get_traced_memory()[0])
+        return torch.cat([images * 0, images * 0 + 1, images.abs()], 1)

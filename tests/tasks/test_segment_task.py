@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from convivo.metrics.segmentation import case_statistics
 from convivo.tasks import create_task
-from convivo.tasks.segment import Segment, dice_cross_entropy, quick_dice
+from convivo.tasks.maps import dice_cross_entropy, quick_dice
+from convivo.tasks.segment import Segment
 
 SHAPES = [(13,), (7, 9), (7, 9, 11)]
 

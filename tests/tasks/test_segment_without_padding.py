@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from convivo.arrays.border_weights import border_weights
 from convivo.errors import ShapeError
-from convivo.tasks.segment import Segment, cropped, dice_cross_entropy
+from convivo.tasks.maps import cropped, dice_cross_entropy
+from convivo.tasks.segment import Segment
 
 SHAPES = [(23,), (17, 21), (9, 11, 13)]
 CLASSES = ("background", "a", "b")

@@ -3,7 +3,8 @@
 Letters: K outputs per position, *S spatial sizes, *R those of all axes but the first.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ Rows = Iterator[tuple[int, np.ndarray]]
 
 Cuts = tuple[slice, ...]
 
+LARGEST = partial(np.argmax, axis=0)
 DECODED_AT_ONCE = 2**18  # positions whose strongest class is found together: it takes 8 bytes each
 
 
@@ -71,15 +73,23 @@ def gathered(rows: Iterable[tuple[int, np.ndarray]], shape: Sequence[int]) -> np
 
 
 def strongest(
-    rows: Iterable[tuple[int, np.ndarray]], shape: Sequence[int], outputs: int
+    rows: Iterable[tuple[int, np.ndarray]],
+    shape: Sequence[int],
+    outputs: int,
+    decide: Callable[[np.ndarray], np.ndarray] = LARGEST,
 ) -> np.ndarray:
-    """The output with the largest value at each position: (*shape) uint8, uint16 beyond 256."""
+    """The output with the largest value at each position: (*shape) uint8, uint16 beyond 256.
+
+    Args:
+        outputs: how many labels there may be. decide: (K, n, *R) -> (n, *R) by another rule, which
+            looks at one position at a time.
+    """
     result = np.empty(tuple(shape), dtype=label_format(outputs))
     for start, part in rows:
         per_row = max(1, part[0, :1].size)
         step = max(1, DECODED_AT_ONCE // per_row)
         for first in range(0, part.shape[1], step):
-            some = part[:, first : first + step].argmax(axis=0)
+            some = decide(part[:, first : first + step])
             result[start + first : start + first + len(some)] = some
             del some  # or it would live while the next tiles are predicted
     return result

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from convivo.data.labels import FEW_UNNAMED, MOST_UNNAMED, names_of_values
+from convivo.data.numbered_maps import numbering
 from convivo.data.problems import WHOLE, problem
 from convivo.data.purpose import quantile_rows
 from convivo.data.readers import read_events
@@ -46,15 +47,22 @@ def completed(index: Index, maps: Mapping[str, LabelMap]) -> tuple[Index, list[P
         message = (
             f"the label maps hold {len(values)} values without names: one class each is assumed"
         )
-        remedy = "If they number objects (nuclei), save masks of 0 and 1, or a mask file per object"
+        remedy = "If they number objects (nuclei), train with --set task.instances=true"
         return named, [problem("unnamed-labels", WHOLE, message, remedy)]
     message = f"the label maps hold {len(values)} different values: grey levels or object numbers"
-    remedy = "Save masks without lossy compression, one value per class"
+    remedy = "Save masks without lossy compression, one value per class; of numbers of objects, "
+    remedy += "train with --set task.instances=true"
     return named, [problem("label-out-of-range", WHOLE, message, remedy)]
 
 
 def pixel_counts(index: Index, maps: Mapping[str, LabelMap]) -> Counts:
-    """Positions of each class in every label map."""
+    """Positions of each class in every label map; of numbered objects, of all together."""
+    if numbering(index) in ("files", "values"):
+        return {
+            case_id: (labels.counts.get(0, 0), sum(n for v, n in labels.counts.items() if v > 0))
+            for case_id, labels in maps.items()
+            if labels.problem is None
+        }
     values, strays = index.label_values or (), strays_of(index)
     return {
         case_id: tuple(

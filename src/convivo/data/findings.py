@@ -7,6 +7,7 @@ import numpy as np
 
 from convivo.data.classes import totals
 from convivo.data.loading import GRID_TOLERANCE
+from convivo.data.numbered_maps import numbering
 from convivo.data.problems import WHOLE, problem
 from convivo.data.sample import Case, Header, Index, Problem
 from convivo.data.strays import strays_of
@@ -57,6 +58,8 @@ def _shown(header: Header) -> str:
 
 def _values(index: Index, case: Case, labels: LabelMap) -> list[Problem]:
     unknown = sorted(set(labels.counts) - set(index.label_values or ()) - set(strays_of(index)))
+    if numbering(index) in ("files", "values"):  # any number from 1 on is an object
+        unknown = [value for value in unknown if value < 0]
     if not unknown:
         return []
     shown = _list(unknown[:5]) + (" ..." if len(unknown) > 5 else "")

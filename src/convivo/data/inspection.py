@@ -5,7 +5,7 @@ which classes there are, and what is wrong.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convivo.data import leaks
@@ -21,6 +21,8 @@ from convivo.data.findings import (
 from convivo.data.labels import positive_class, rename
 from convivo.data.layouts import detect
 from convivo.data.loading import load
+from convivo.data.numbered_maps import numbering
+from convivo.data.objects_found import after_maps, before_maps, object_sizes, summary
 from convivo.data.problems import DAMAGED, LEFT_OUT, left_out, of_many
 from convivo.data.purpose import (
     TASKS,
@@ -59,7 +61,8 @@ class Inspection:
     per class of its label map. excluded: ids left out, the reasons are among the problems.
     sampled: how many images were read where not all were, else None.
     audit: the hunt for images that are there twice. labelled: False where the cases have no labels
-    and are for prediction only.
+    and are for prediction only. object_sizes: case id -> positions of each object of its label map,
+    where maps number objects.
     """
 
     index: Index
@@ -79,6 +82,7 @@ class Inspection:
     sampled: int | None = None
     audit: Audit = NO_AUDIT
     labelled: bool = True
+    object_sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def has_errors(self) -> bool:
@@ -115,6 +119,7 @@ class Inspection:
             "classes": [dict(row) for row in self.class_counts],
             "positive_class": self.positive_class,
             "target": target_row(self.index, self.cases),
+            "instances": summary(self.index, self.object_sizes, list(self.units)),
             "problems": [_row(problem) for problem in self.problems],
             "excluded": list(self.excluded),
             "unlabelled": len(self.unlabelled) if self.labelled else len(self.cases),
@@ -137,6 +142,7 @@ def inspect_data(
     labels: str | None = None,
     positive: str | None = None,
     unlabelled: bool = False,
+    instances: bool | None = None,
     compared: int | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
@@ -151,23 +157,26 @@ def inspect_data(
         layout: instead of the detected one.
         subject: regular expression on the ids: its first group, else its match, is the subject.
         labels: new class names, "0=membrane,255=cell". positive: which of two classes counts.
+        instances: whether label maps number objects that are told apart; None where the data say
+            so (see `objects_found`).
         unlabelled: look at data without any label too; they are an error otherwise.
         compared: images among which near duplicates are looked for at most; 0 for equal ones only.
         progress: called with what is done, how many are done and how many there are.
     Raises:
         ReadError: nothing there, no known layout, no case that can be read, or none with a label.
-        UsageError: an option that does not fit the data.
+        UsageError: an option that does not fit the data. ConfigError: so of `instances`.
     """
     index = detect(Path(path), layout)
     labelled = bool(index.cases) or not index.unlabelled or task in WITHOUT_LABELS
     require_labels(labelled or unlabelled, index, len(index.unlabelled))
-    index = _as_asked(index, task, labelled)
+    index = before_maps(_as_asked(index, task, labelled), instances)
     _require_some(index, index.cases, index.problems)
     cases, problems = read_headers(index.cases, progress)
     _require_some(index, cases, problems)
-    maps = read_maps(cases, progress) if index.task == "segment" else {}
+    by_file = numbering(index) == "files"
+    maps = read_maps(cases, progress, numbered=by_file) if index.task == "segment" else {}
     problems += [labels.problem for labels in maps.values() if labels.problem]
-    index, many = completed(index, maps)
+    index, many = completed(after_maps(index, maps, instances), maps)
     index = rename(index, labels)
     stackable = index.spatial_dims == 2 and numbered(cases)
     pixels = read_pixels(cases, thumbnails=stackable, fingerprints=compared != 0, progress=progress)
@@ -190,7 +199,7 @@ def inspect_data(
     return _inspection(
         index, usable, cases, units=units, problems=problems, counts=counts, areas=areas,
         positive=positive, sampled=None if len(pixels) == len(cases) else len(pixels),
-        audited=audited, labelled=labelled,
+        audited=audited, labelled=labelled, sizes=object_sizes(index, maps),
     )  # fmt: skip
 
 
@@ -290,6 +299,7 @@ def _inspection(
     sampled: int | None,
     audited: Audit,
     labelled: bool,
+    sizes: Mapping[str, tuple[int, ...]],
 ) -> Inspection:
     kept = {case.id for case in usable}
     gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
@@ -312,4 +322,5 @@ def _inspection(
         sampled=sampled,
         audit=audited,
         labelled=labelled,
+        object_sizes={i: row for i, row in sizes.items() if i in kept},
     )

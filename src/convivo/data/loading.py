@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from convivo.data.numbered_maps import numbering, object_map
 from convivo.data.readers import label_header, read, read_events, read_labels
 from convivo.data.sample import Case, Events, Header, Index, Raw, Sample
 from convivo.data.strays import strays_of
@@ -23,7 +24,8 @@ def load(case: Case, index: Index) -> Sample:
     """Read one case.
 
     Several image files become the channels of one image. A label map comes back as class indices
-    (uint8, or int32 beyond 256 classes); as stored while the index knows no `label_values`.
+    (uint8, or int32 beyond 256 classes); as stored while the index knows no `label_values`; as
+    numbers of objects (int32) where its maps hold such (see `numbered_maps`).
 
     Raises:
         ReadError: a file cannot be read.
@@ -48,11 +50,15 @@ def load(case: Case, index: Index) -> Sample:
     )
 
 
-def label_map(case: Case, path: str) -> np.ndarray:
-    """The label map of a case as stored in `path`, on the grid of its image. Raises ReadError."""
+def label_map(case: Case, path: str, *, numbered: bool = False) -> np.ndarray:
+    """The label map of a case as stored in `path`, on the grid of its image. Raises ReadError.
+
+    numbered: a mask file per object gives each a number of its own.
+    """
     return read_labels(
-        path, case.label_index, like=case.image[0], like_index=case.index, names=case.label_names
-    )
+        path, case.label_index, like=case.image[0], like_index=case.index, names=case.label_names,
+        numbered=numbered,
+    )  # fmt: skip
 
 
 def class_map(
@@ -90,7 +96,8 @@ def _target(case: Case, index: Index, header: Header) -> Target:
         return case.target
     if index.events:
         return read_events(case.label, index.classes, header)
-    labels = label_map(case, case.label)
+    how = numbering(index)
+    labels = label_map(case, case.label, numbered=how == "files")
     if labels.shape != header.shape:
         rule = (
             f"a label map has the shape of its image, {header.shape} ({Path(case.image[0]).name})"
@@ -100,9 +107,22 @@ def _target(case: Case, index: Index, header: Header) -> Target:
     place = None if header.affine is None else label_header(case.label, case.label_index)
     if place is not None:
         _check_place(case, header, place)
+    return as_indexed(labels, index, case.label)
+
+
+def as_indexed(labels: np.ndarray, index: Index, path: str) -> np.ndarray:
+    """A label map as stored -> class indices, or numbers of objects where the index knows of them.
+
+    Raises:
+        DataError: a value that is no class, or no number of an object.
+    """
+    how = numbering(index)
+    if how in ("files", "values"):
+        return object_map(labels, how, path)
     if index.label_values is None:
         return labels
-    return class_map(labels, index.label_values, case.label, strays_of(index))
+    classes = class_map(labels, index.label_values, path, strays_of(index))
+    return classes if how is None else object_map(classes, how, path)
 
 
 def _check_alike(case: Case, raws: Sequence[Raw]) -> None:

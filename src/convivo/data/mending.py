@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from convivo.arrays.orientation import canonical
-from convivo.data.loading import GRID_TOLERANCE, class_map, label_map
+from convivo.data.loading import GRID_TOLERANCE, as_indexed, label_map
+from convivo.data.numbered_maps import numbering
 from convivo.data.readers import is_item, label_header, read
 from convivo.data.sample import Case, Header, Index
-from convivo.data.strays import strays_of
 from convivo.errors import ShapeError
 
 NEAR = 1e-3  # mm, between the affines of an image and of its label map once both are turned
@@ -84,7 +84,7 @@ def _labels(
     case: Case, index: Index, header: Header, shape: tuple[int, ...], affine: np.ndarray | None
 ) -> np.ndarray:
     assert case.label is not None
-    labels = label_map(case, case.label)
+    labels = label_map(case, case.label, numbered=numbering(index) == "files")
     place = None if header.affine is None else label_header(case.label, case.label_index)
     own = header.affine if place is None or place.affine is None else place.affine
     labels, at = _turned(labels, own)
@@ -93,4 +93,4 @@ def _labels(
     if labels.shape != shape or apart > near:
         rule = f"a label map has the voxels of its image, {shape}"
         raise ShapeError(case.label, rule, f"{labels.shape}, {apart:.3g} mm apart", "Resample it")
-    return class_map(labels, index.label_values or (), case.label, strays_of(index))
+    return as_indexed(labels, index, case.label)

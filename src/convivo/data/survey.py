@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from scipy import ndimage
 
 from convivo.arrays.landmarks import Landmarks, landmarks
 from convivo.arrays.thumbnails import binned, thumbnail
 from convivo.data import sandbox
+from convivo.data.labels import FEW_UNNAMED
 from convivo.data.loading import label_map
 from convivo.data.problems import problem
 from convivo.data.readers import NATIVE_HEADERS, format_of, label_header, read, read_header
@@ -35,6 +37,7 @@ GUARDED = frozenset(
 FEW = 32  # items that one child process reads alone
 CHUNK = 64  # cases per task of the thread pool: tiny cases would drown in its bookkeeping
 COUNTED_AT_ONCE = 2**22  # label values, so that counting needs little memory beside the map
+VALUES_TRIED = 32  # of a label map: are they connected?
 THUMBNAIL = 64  # pixels a side
 
 Progress = Callable[[str, int, int], None]
@@ -65,11 +68,16 @@ class Pixels:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelMap:
-    """What is kept of a label map: its shape, how often each stored value occurs, its header."""
+    """What is kept of a label map.
+
+    counts: how often each stored value occurs. in_one_piece: where the values are 1, 2, ... and
+    more than can be classes without names, the share of them whose positions are connected.
+    """
 
     shape: tuple[int, ...] = ()
     counts: dict[int, int] = field(default_factory=dict)
     header: Header | None = None
+    in_one_piece: float | None = None
     problem: Problem | None = None
 
 
@@ -104,14 +112,24 @@ def read_headers(
     return ready, problems
 
 
-def read_maps(cases: Sequence[Case], progress: Progress | None = None) -> dict[str, LabelMap]:
-    """Every label map of a segmentation, by case id."""
+def read_maps(
+    cases: Sequence[Case], progress: Progress | None = None, *, numbered: bool = False
+) -> dict[str, LabelMap]:
+    """Every label map of a segmentation, by case id.
+
+    numbered: a mask file per object gives each a value of its own.
+    """
     labelled = [(case, case.label) for case in cases if case.label is not None]
     contained = any(case.label_index is not None for case, _ in labelled)
     found = _each(
-        _label_map, labelled, "label maps", progress, contained=contained,
-        guard=guard_of([case for case, _ in labelled], GUARDED), lost=_lost_map,
-    )  # fmt: skip
+        partial(_label_map, numbered=numbered),
+        labelled,
+        "label maps",
+        progress,
+        contained=contained,
+        guard=guard_of([case for case, _ in labelled], GUARDED),
+        lost=_lost_map,
+    )
     return {case.id: one for (case, _), one in zip(labelled, found, strict=True)}
 
 
@@ -234,15 +252,32 @@ def _header(case: Case) -> Header | Problem:
     return replace(headers[0], channels=channels)
 
 
-def _label_map(of_case: tuple[Case, str]) -> LabelMap:
+def _label_map(of_case: tuple[Case, str], *, numbered: bool = False) -> LabelMap:
     case, path = of_case
     try:
-        labels = label_map(case, path)
+        labels = label_map(case, path, numbered=numbered)
         placed = case.header is not None and case.header.affine is not None
         header = label_header(path, case.label_index) if placed else None
     except (ReadError, ShapeError) as error:
         return LabelMap(problem=damaged(case.id, error))
-    return LabelMap(shape=labels.shape, counts=count_values(labels), header=header)
+    counts = count_values(labels)
+    many = not numbered and len(counts) > FEW_UNNAMED
+    return LabelMap(
+        shape=labels.shape, counts=counts, header=header,
+        in_one_piece=_in_one_piece(labels, counts) if many else None,
+    )  # fmt: skip
+
+
+def _in_one_piece(labels: np.ndarray, counts: dict[int, int]) -> float | None:
+    """Of values 1, 2, ... the share that is connected, corners too, in an even sample of them."""
+    values = [value for value in counts if value]
+    if values != list(range(1, len(values) + 1)):
+        return None
+    boxes = ndimage.find_objects(labels.astype(np.int32, copy=False))
+    corners = np.ones((3,) * labels.ndim, bool)
+    chosen = values[:: max(1, len(values) // VALUES_TRIED)]
+    single = [ndimage.label(labels[boxes[v - 1]] == v, corners)[1] == 1 for v in chosen]
+    return float(np.mean(single))
 
 
 def count_values(labels: np.ndarray) -> dict[int, int]:

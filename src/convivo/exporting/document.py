@@ -88,9 +88,19 @@ def _output(plan: Mapping[str, Any], predictor: Predictor) -> dict[str, Any]:
     """What the network's answer is, and how it is called."""
     task = predictor.task
     found = {"classes": list(task.classes), "columns": list(task.columns)}
+    if task.output == "map" and plan["task_fields"].get("instances"):
+        return (
+            found
+            | {"kind": "map", "values": [], "decision": "objects"}
+            | {"smallest": int(plan["task_fields"]["smallest"])}
+        )
+    if regions := plan["task_fields"].get("regions"):
+        labels = [int(region["label"]) for region in regions]
+        found |= {"decision": "regions", "labels": labels}
     if task.output == "map":
-        values = plan.get("label_values") or range(task.outputs)
-        return found | {"kind": "map", "values": [int(v) for v in values], "decision": "argmax"}
+        values = plan.get("label_values") or range(len(task.classes))
+        decision = {"decision": "argmax"} | found
+        return decision | {"kind": "map", "values": [int(v) for v in values]}
     if task.output == "image":
         scale = getattr(task, "scale", None)
         return found | {"kind": "image", "scale": None if scale is None else list(scale)}

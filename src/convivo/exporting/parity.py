@@ -1,17 +1,19 @@
 """The exported model against the run's own network, on cases that it did not learn from."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from convivo.arrays.objects import parted
 from convivo.arrays.placement import Placement
 from convivo.arrays.preparation import Preparation, restore_labels
 from convivo.data.sample import Events, Sample
 from convivo.data.store import prepare_sample
 from convivo.exporting.runner.answers import Answers
-from convivo.inference.backends.agreement import LABELS, disagreement
+from convivo.inference.backends.agreement import LABELS, disagreement, labels_of
 from convivo.inference.predictor import Predictor
+from convivo.tasks.task import MapTask
 
 CASES = 5
 BEATS = 200  # of a record
@@ -60,9 +62,11 @@ def _map(
     if image[0].size * predictor.task.outputs <= WHOLE:
         theirs, mine = predictor.map(image), answers.map(image)
         away, sound = float(np.abs(mine - theirs).max()), bool(np.isfinite(mine).all())
-        pair = [found.argmax(0).astype(np.uint16) for found in (mine, theirs)]
+        pair = [labels_of(predictor.task, found) for found in (mine, theirs)]
     else:
         pair = [answers.labels(image), predictor.labels(image)]
+        if not cast(MapTask, predictor.task).pointwise:
+            pair = [parted(labels) for labels in pair]
     mine, theirs = (restore_labels(labels, placement) for labels in pair)
     equal = float((mine == theirs).mean())
     agrees = sound if _is_int8(answers) else equal >= LABELS

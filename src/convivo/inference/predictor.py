@@ -6,6 +6,7 @@ Letters: C channels, *S spatial axes, K classes, n items.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, prod
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,10 +23,11 @@ from convivo.inference.room import NoRoom, Room
 from convivo.inference.tiles import Tiles
 from convivo.layers.precision import autocast
 from convivo.shortage import is_shortage
-from convivo.tasks.task import Task
+from convivo.tasks.task import MapTask, Task
 
 WINDOWS = 1024  # cut from a record at once: they overlap
 BEATS_IN_WINDOW = 3  # about
+DECIDING = 64  # bytes a position to find objects: heights, places, labels (`arrays.objects`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,15 +150,24 @@ class Predictor:
         return self._mapped(image, lambda rows: gathered(rows, image.shape[1:]))
 
     def labels(self, image: np.ndarray) -> np.ndarray:
-        """The classes of largest probability of an image (C, *S): (*S) uint8, or uint16.
+        """The labels of an image (C, *S) as its task decides: (*S) uint8, or wider.
 
-        The probabilities of a few rows live at a time, however large the image is.
+        Where a label follows from the answers at its position, those of a few rows live at a time,
+        however large the image is; where it does not (objects) those of the whole image do.
 
         Raises:
             PlanError: memory does not hold the smallest tile, or the answer.
         """
-        size, outputs = image.shape[1:], self.task.outputs
-        return self._mapped(image, lambda rows: strongest(rows, size, outputs))
+        size, task = image.shape[1:], self._maps
+        if not task.pointwise:
+            return self._mapped(image, lambda rows: task.decide(gathered(rows, size)))
+        return self._mapped(
+            image, lambda rows: strongest(rows, size, len(task.classes), task.decide)
+        )
+
+    @property
+    def _maps(self) -> MapTask:
+        return cast(MapTask, self.task)
 
     def _mapped(self, image: np.ndarray, finish: Callable[[Rows], np.ndarray]) -> np.ndarray:
         while True:
@@ -230,7 +241,10 @@ class Predictor:
         size = shape[1:]
         if self.sampling != "patch":
             return 0 if self.sampling == "whole" else 4 * WINDOWS * prod(self.item(shape))
-        labels = prod(size) * label_format(self.task.outputs).itemsize
+        each = label_format(len(self.task.classes)).itemsize
+        if not self._maps.pointwise:  # all answers, and what finds objects in them
+            each = 4 * self.task.outputs + DECIDING
+        labels = prod(size) * each
         shares = 8 * sum(size) if self.margin is None else 0
         kept = self.tiles.kept(size, self.tile_for(size))
         return labels + 4 * self.task.outputs * kept + shares

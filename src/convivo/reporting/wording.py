@@ -33,6 +33,12 @@ WORDINGS = {
                     "closer to each other than this (Hausdorff distance without its worst 5 %)"),
     "volume_error": Wording("Volume error", "error", "relative difference between the predicted "
                             "and the true volume"),
+    "ap50": Wording("Objects found, AP50", "score", "hits over hits, misses and false ones: a hit "
+                    "shares half of the union with the true object"),
+    "ap": Wording("Objects found, AP", "score", "the same averaged over shares of the union from "
+                  "0.5 to 0.95"),
+    "count_error": Wording("Error of the number", "error", "relative difference between the number "
+                           "of objects found and the true one"),
     "v_rand": Wording("V-Rand", "score", "agreement of the segments enclosed by the membranes"),
     "accuracy": Wording("Accuracy", "score", "share of right answers; flattering where one class "
                         "is much more frequent than the others"),

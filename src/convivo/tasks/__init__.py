@@ -15,6 +15,11 @@ TASKS = {
     "regress": "convivo.tasks.regress:Regress",
     "segment": "convivo.tasks.segment:Segment",
 }
+FORMS = {
+    "instances": "convivo.tasks.instances:Instances",
+    "regions": "convivo.tasks.regions:Regions",
+}
+"""Of `segment`: the option that asks for another form of it -> that form."""
 
 
 def create_task(name: str, *, classes: tuple[str, ...], **options: object) -> "Task":
@@ -25,5 +30,6 @@ def create_task(name: str, *, classes: tuple[str, ...], **options: object) -> "T
     """
     if name not in TASKS:
         raise UsageError("task", "unknown task", repr(name), nearest_name(name, TASKS))
-    module, _, attribute = TASKS[name].partition(":")
+    form = next((FORMS[key] for key in FORMS if name == "segment" and options.get(key)), None)
+    module, _, attribute = (form or TASKS[name]).partition(":")
     return getattr(import_module(module), attribute)(classes=classes, **options)

@@ -75,3 +75,17 @@ class Task(Protocol):
     def details(self, answers: list[dict[str, Any]]) -> dict[str, Any]:
         """What an evaluation's document says beyond metrics and cases, such as curves."""
         ...
+
+
+class MapTask(Task, Protocol):
+    """A task whose answers are maps.
+
+    pointwise: the label of a position follows from the answers there alone, so that the answers of
+    other rows need not be there.
+    """
+
+    pointwise: ClassVar[bool]
+
+    def decide(self, found: np.ndarray) -> np.ndarray:
+        """Answers (K, *S) -> the label map (*S) that is written and measured."""
+        ...

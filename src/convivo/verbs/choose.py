@@ -6,6 +6,7 @@ is told in one sentence of `reasons`. What the user set stays as it is.
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import options
@@ -79,7 +80,8 @@ class Facts:
     shape: median spatial shape in the data's own orientation (canonical for volumes).
     spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
     flips: axes whose mirroring looks natural. oriented: cases say how they lie in the body.
-    exclusive: a case has one class, not several.
+    exclusive: a case has one class, not several. instances: how label maps number objects, in
+    words; empty where they name classes.
     """
 
     task: str
@@ -99,6 +101,7 @@ class Facts:
     channel_names: tuple[str, ...]
     oriented: bool
     exclusive: bool = True
+    instances: str = ""
 
 
 def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Settings, list[str]]:
@@ -125,7 +128,10 @@ def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Se
     reasons.append(f"{SEEN_AS[seen.sampling or 'whole']} {_by(seen.size or ())}: {why}")
     train = _train(facts, settings.train, reasons)
     augment = _augment(facts, settings.augment, reasons)
-    parts = {"input": seen, "net": net, "train": train, "augment": augment}
+    parts: dict[str, Any] = {"input": seen, "net": net, "train": train, "augment": augment}
+    if facts.instances:
+        reasons.append(f"objects are told apart: {facts.instances}")
+        parts["task"] = settings.task.model_copy(update={"instances": True})
     return settings.model_copy(update=parts), reasons
 
 

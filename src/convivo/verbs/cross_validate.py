@@ -13,7 +13,7 @@ from convivo.data.split import Split
 from convivo.errors import UsageError
 from convivo.files import read_json, write_json
 from convivo.progress import Progress
-from convivo.verbs.assemble import Fold
+from convivo.verbs.assemble import Fold, given_plan
 from convivo.verbs.budget import Budget
 from convivo.verbs.facts import facts_of
 from convivo.verbs.folder import Folder
@@ -21,7 +21,7 @@ from convivo.verbs.measure import Measured
 from convivo.verbs.pooling import pool
 from convivo.verbs.road import inspect_for, train_in
 from convivo.verbs.run import Run
-from convivo.verbs.wishes import settings_of
+from convivo.verbs.wishes import settings_of, with_task_of
 
 FILE = "folds.json"
 FEWEST = 2
@@ -47,6 +47,8 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     path = Path(given["out"])
     asked = _asked(path, given)
     wish, own = settings_of(given), given["net"]
+    if given["plan"] is not None:
+        wish = with_task_of(wish, given_plan(given["plan"]))
     inspection = inspect_for(given, wish, budget, again=has_folds(path))
     _must_predict(inspection)
     splits = make_folds(inspection, asked["folds"], seed=wish.train.seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.objects_found import must_tell_apart
 from convivo.data.sample import Index
 from convivo.data.split import Split
 from convivo.errors import DataError, ReadError, UsageError
@@ -112,7 +113,7 @@ def own_data(run: Run) -> Inspection:
     return inspect_data(
         Path(wish["path"]), task=wish.get("task"), layout=wish.get("layout"),
         subject=wish.get("subject"), labels=wish.get("labels"), positive=wish.get("positive"),
-        compared=0,
+        instances=_instances(run.plan), compared=0,
     )  # fmt: skip
 
 
@@ -128,11 +129,13 @@ def _elsewhere(
     if isinstance(data, Inspection):
         inspection = data
     elif isinstance(data, str | Path):
-        inspection = inspect_data(Path(data), task=plan["task"], **reading)
+        told = {"task": plan["task"], "instances": _instances(plan)}
+        inspection = inspect_data(Path(data), **told, **reading)
     else:
         from convivo.verbs.samples import inspection_of
 
-        inspection = inspection_of(data, task=plan["task"])
+        inspection = inspection_of(data, task=plan["task"], instances=_instances(plan))
+    must_tell_apart(inspection.index, _instances(plan))
     classes = plan["task_fields"]["classes"]
     theirs = list(inspection.index.classes)
     apart = plan["task_fields"].get("several", False) and theirs != classes
@@ -145,6 +148,11 @@ def _elsewhere(
         units=inspection.units, unit=inspection.unit, name="all", limit=limit, quiet=quiet,
     )  # fmt: skip
     return found.document
+
+
+def _instances(plan: Mapping[str, Any]) -> bool:
+    """Whether a run tells objects apart."""
+    return bool(plan["task_fields"].get("instances"))
 
 
 def _with_classes(inspection: Inspection, plan: Mapping[str, Any]) -> Inspection:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convivo.arrays.objects import parted
 from convivo.data.sample import Events
 from convivo.evaluation.answers import answer, seen
 from convivo.files import plain, replacing
@@ -40,7 +41,9 @@ def write_examples(folder: Path, parts: Parts, network: nn.Module, step: int) ->
             if parts.task.output == "map":
                 name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
                 path = folder / f"{name}_{step:07d}.png"
-                _write_map(path, image, truth, found, parts.task.outputs)
+                if parts.plan["task_fields"].get("instances"):
+                    truth, found = parted(np.asarray(truth)), parted(found)
+                _write_map(path, image, truth, found, len(parts.task.classes))
             elif parts.task.output == "image":
                 name = re.sub(r"[^A-Za-z0-9]+", "_", store.ids[place]).strip("_")
                 shown = seen(predictor, np.asarray(image), target)["image"]

@@ -8,6 +8,7 @@ import numpy as np
 from convivo.arrays.preparation import Preparation, prepare
 from convivo.data.classes import totals
 from convivo.data.inspection import Inspection
+from convivo.data.numbered_maps import TOLD, numbering
 from convivo.data.sample import Case, Events, Sample
 from convivo.data.survey import decoded_bytes
 from convivo.data.symmetry import coarse_grid, flips_of
@@ -50,6 +51,7 @@ def facts_of(inspection: Inspection, train: Sequence[str]) -> Facts:
         dtype=first.dtype,
         items=sum(counts) if inspection.index.events else len(cases),
         exclusive=not inspection.index.extra.get("multi_label"),
+        instances=TOLD.get(numbering(inspection.index) or "", ""),
         flips=flips,
         channel_names=names,
         oriented=first.affine is not None,

@@ -18,6 +18,7 @@ from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.region_fields import regions_reason
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
 from convivo.verbs.task_fields import task_fields
@@ -47,11 +48,15 @@ def draft_plan(
     """
     preparation = _preparation(inspection, split, facts, settings)
     seen, train = settings.input, settings.train
+    fields = task_fields(inspection, split.train, facts, settings, preparation)
+    if fields.get("regions"):
+        told = regions_reason(fields["regions"], fields["classes"])
+        reasons += [told] if told not in reasons else []
     plan: dict[str, Any] = {
         "task": facts.task,
-        "task_fields": task_fields(inspection, split.train, facts, settings, preparation),
+        "task_fields": fields,
         "label_values": list(inspection.index.label_values or ()) or None,
-        "network": _network(facts, settings, seen.size or [], network),
+        "network": _network(facts, settings, seen.size or [], network, _outputs(facts, fields)),
         "preparation": preparation.to_dict(),
         "sampling": {
             "mode": seen.sampling,
@@ -104,8 +109,10 @@ def traced_optimizer(train: TrainSettings | Mapping[str, Any]) -> str:
 
 
 def traced_loss(plan: Mapping[str, Any]) -> Loss | None:
-    """The task's loss; a weight map would be computed from labels, which a trace has not."""
-    return None if plan["task_fields"].get("border_weight") else build_task(plan).step
+    """The task's loss; what is computed from labels (weights, distances), a trace has not."""
+    fields = plan["task_fields"]
+    by_labels = fields.get("border_weight") or fields.get("instances")
+    return None if by_labels else build_task(plan).step
 
 
 def counted(
@@ -196,14 +203,21 @@ def _preparation(
     return Preparation(**fields)
 
 
+def _outputs(facts: Facts, fields: Mapping[str, Any]) -> int:
+    """Outputs of the network: a class each, but for maps that hold more than classes."""
+    if facts.task != "segment":
+        return facts.num_classes
+    return build_task({"task": facts.task, "task_fields": fields}).outputs
+
+
 def _network(
-    facts: Facts, settings: Settings, size: list[int], network: nn.Module | None
+    facts: Facts, settings: Settings, size: list[int], network: nn.Module | None, outputs: int
 ) -> dict[str, Any]:
     channels = len(settings.input.channels or ()) or facts.channels
     shared = {
         "spatial_dims": facts.spatial_dims,
         "in_channels": channels * (2 if settings.input.reference else 1),
-        "num_classes": facts.num_classes,
+        "num_classes": outputs,
         "input_size": size,
     }
     if network is not None:

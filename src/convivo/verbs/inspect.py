@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.numbered_maps import TOLD
+from convivo.data.objects_found import summary
 from convivo.data.purpose import target_row
 from convivo.data.sample import Problem
 from convivo.progress import Progress
@@ -121,6 +123,7 @@ def _facts(found: Inspection) -> Table:
         "shape": _shape(found),
         "spacing": _spacing(found),
         "numbers": _numbers(found),
+        "objects": _objects(found),
         "positive class": found.positive_class,
         "duplicates": _audit(found),
         "sampled": f"the pixels of {found.sampled} cases were read" if found.sampled else None,
@@ -169,6 +172,16 @@ def _numbers(found: Inspection) -> str | None:
     if row is None:
         return None
     return f"{row['median']:.6g} (median), {row['min']:.6g} to {row['max']:.6g}"
+
+
+def _objects(found: Inspection) -> str | None:
+    row = summary(found.index, found.object_sizes, list(found.units))
+    if row is None:
+        return None
+    told = TOLD[row["from"]]
+    if row["median_size"] is None:
+        return told
+    return f"{row['count']:,}, of {row['median_size']:,.0f} samples (median): {told}"
 
 
 def _spacing(found: Inspection) -> str | None:

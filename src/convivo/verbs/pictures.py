@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from convivo.arrays.objects import parted
 from convivo.data.inspection import Inspection
 from convivo.data.sample import Events, Sample
 from convivo.evaluation.evaluate import predict_labels
@@ -53,6 +54,7 @@ def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
     rows.sort(key=lambda row: -row["dice"])
     count = min(MAPS, max(1, len(rows) // 2))
     preparation = build_preparation(plan)
+    shown = parted if plan["task_fields"].get("instances") else np.asarray
 
     def picture(row: Mapping[str, Any]) -> CasePicture:
         sample = load(row["id"])
@@ -62,8 +64,8 @@ def _maps(plan: Plan, load: Load, measured: Measured) -> Pictures:
         )  # fmt: skip
         return CasePicture(
             id=row["id"], caption=f"Dice {row['dice']:.3f}", text=per_class,
-            image=sample.image.astype(np.float32), truth=np.asarray(sample.target),
-            prediction=predict_labels(measured.fit, sample, preparation),
+            image=sample.image.astype(np.float32), truth=shown(np.asarray(sample.target)),
+            prediction=shown(predict_labels(measured.fit, sample, preparation)),
             spacing=sample.spacing, spacing_unit=sample.spacing_unit, axes=sample.axes,
         )  # fmt: skip
 

@@ -219,7 +219,7 @@ def loss_of(name: str, classes: int | None) -> Loss | None:
 
 
 def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Limits) -> Plan:
-    inspection = data if isinstance(data, Inspection) else inspect_data(Path(str(data)))
+    inspection = data if isinstance(data, Inspection) else _inspected(str(data), wish)
     inspection.require_labels()
     split = make_split(inspection)
     facts = facts_of(inspection, split.train)
@@ -252,6 +252,10 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
     draft["reasons"] += storing_reason(draft["store"])
     more = {name: value for name, value in counting.items() if name != "precision"}
     return Plan(draft | counted(draft, network, seen, keeping, limits.ram, **more) | answer)
+
+
+def _inspected(path: str, wish: Settings) -> Inspection:
+    return inspect_data(Path(path), instances=wish.task.instances)
 
 
 def _optimizer(asked: str, chosen: str) -> str:

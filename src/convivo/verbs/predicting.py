@@ -99,10 +99,6 @@ class Worker:
 
     def maps(self, inputs: list[Input], bar: Progress) -> Outcome:
         """A label map a file, in the file's own format and grid."""
-        values = np.asarray(self.plan.get("label_values") or range(self.predictor.task.outputs))
-        values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
-        names = dict(zip(values.tolist(), self.predictor.task.classes, strict=True))
-        names = {value: name for value, name in names.items() if value}
         outcome = Outcome()
         for number, one in enumerate(inputs, 1):
             target = self.out / one.map_name
@@ -111,7 +107,7 @@ class Worker:
                 bar.update(number)
                 continue
             with reported(one, outcome):
-                labels = values[self._labels(one)]
+                labels, names = self._written(self._labels(one))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write_labels(
                     target, labels, like=one.path, like_index=one.index, names=names,
@@ -121,8 +117,18 @@ class Worker:
             bar.update(number)
         return outcome
 
+    def _written(self, labels: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+        """Class indices or numbers of objects (*S) -> stored values, and the names of these."""
+        classes = self.predictor.task.classes
+        if self.plan["task_fields"].get("instances"):
+            return labels, {n: f"{classes[1]} {n}" for n in np.unique(labels).tolist() if n}
+        values = np.asarray(self.plan.get("label_values") or range(len(classes)))
+        values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
+        names = dict(zip(values.tolist(), classes, strict=True))
+        return values[labels], {value: name for value, name in names.items() if value}
+
     def _labels(self, one: Input) -> np.ndarray:
-        """Class indices (*S) on the file's own grid."""
+        """Class indices, or numbers of objects, (*S) on the file's own grid."""
         image, placement, _ = prepare_sample(self.sample(one), self.preparation)
         labels = self.fitting.to(image.shape, image.nbytes).labels(image)
         del image

@@ -12,6 +12,7 @@ from torch import nn
 from convivo.config import to_toml
 from convivo.data import sandbox
 from convivo.data.inspection import Inspection, inspect_data
+from convivo.data.objects_found import must_tell_apart
 from convivo.data.split import Split
 from convivo.errors import DataError
 from convivo.files import write_json, write_text
@@ -23,7 +24,7 @@ from convivo.training.loop import fit
 from convivo.training.refusal import refused_past
 from convivo.training.signals import terminable
 from convivo.verbs.affording import bounds_of, cap_of
-from convivo.verbs.assemble import Fold, fix_parts, parts_again
+from convivo.verbs.assemble import Fold, fix_parts, given_plan, parts_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.examples import write_examples
 from convivo.verbs.features import FILE as FEATURES_FILE
@@ -37,7 +38,7 @@ from convivo.verbs.parts import Parts
 from convivo.verbs.run import Run
 from convivo.verbs.scheduling import loop_schedule
 from convivo.verbs.settings import Settings
-from convivo.verbs.wishes import saved_settings, settings_of
+from convivo.verbs.wishes import saved_settings, settings_of, with_task_of
 
 AUDIT_SHARE, COMPARED_A_SECOND = 0.05, 1000  # of the time; images, on two cores
 
@@ -88,6 +89,8 @@ def _train(
         return Run(folder.path, network=own), None
     again = (folder / "plan.json").exists()
     wish = saved_settings(folder) if again else settings_of(given)
+    if given["plan"] is not None:
+        wish = with_task_of(wish, given_plan(given["plan"]))
     if inspection is None:
         inspection = inspect_for(given, wish, budget, again=again)
     if again:
@@ -130,12 +133,13 @@ def inspect_for(
         want = wish.data
         inspection = inspect_data(
             Path(data), task=want.task, layout=want.layout, subject=want.subject,
-            labels=want.labels, positive=want.positive, compared=0 if again else _compared(budget),
+            labels=want.labels, positive=want.positive, instances=wish.task.instances,
+            compared=0 if again else _compared(budget),
         )  # fmt: skip
     else:
         from convivo.verbs.samples import inspection_of
 
-        inspection = inspection_of(data, task=wish.data.task)
+        inspection = inspection_of(data, task=wish.data.task, instances=bool(wish.task.instances))
     _must_be_sound(inspection, wish)
     Progress("", 1, quiet=given["quiet"]).say(
         f"{inspection.index.layout}: {len(inspection.cases)} cases, {inspection.index.task}, "
@@ -153,6 +157,7 @@ def _compared(budget: Budget) -> int | None:
 
 def _must_be_sound(inspection: Inspection, wish: Settings) -> None:
     inspection.require_labels()
+    must_tell_apart(inspection.index, wish.task.instances)
     errors = [p for p in inspection.problems if p.severity == "error"]
     refused = [p for p in errors if p.code not in wish.data.accept]
     if refused:

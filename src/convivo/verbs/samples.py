@@ -9,11 +9,12 @@ import numpy as np
 
 from convivo.data.inspection import Inspection
 from convivo.data.labels import positive_class
+from convivo.data.numbered_maps import KEY, object_map
 from convivo.data.problems import problem
 from convivo.data.purpose import quantile_rows
 from convivo.data.sample import Case, Events, Header, Index, Sample
 from convivo.data.statistics import statistics_of
-from convivo.errors import DataError, UsageError
+from convivo.errors import ConfigError, DataError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,17 @@ class SamplesInspection(Inspection):
 
 
 def inspection_of(
-    data: object, *, task: str | None = None, classes: Sequence[str] | None = None
+    data: object,
+    *,
+    task: str | None = None,
+    classes: Sequence[str] | None = None,
+    instances: bool = False,
 ) -> SamplesInspection:
     """Look at a sequence (a torch Dataset with `__len__`) of `Sample`s.
 
     Targets must be class indices, numbers (floats) to predict, label maps of class indices, or
     Events; to reconstruct and to generate, classes or None. Samples without a unit are units of
-    their own. `classes` defaults to the values found.
+    their own. `classes` defaults to the values found. With `instances` label maps number objects.
 
     Raises:
         UsageError: not a sequence of Samples. DataError: no samples, no targets, two of one id.
@@ -47,9 +52,11 @@ def inspection_of(
     if free and any(np.ndim(s.target) for s in samples if isinstance(s.target, np.ndarray)):
         rule, remedy = f"to {task}, targets are classes or None", "Leave the label maps out"
         raise UsageError("train", rule, "label maps", remedy)
+    if instances:
+        samples, classes = _numbered(samples, found), classes or ("background", "1")
     labelled = found != "regress" and samples[0].target is not None
-    numbered = range(_largest(samples) + 1 if labelled else 0)
-    names = tuple(classes or (str(value) for value in numbered))
+    values = range(0 if not labelled else 2 if instances else _largest(samples) + 1)
+    names = tuple(classes or (str(value) for value in values))
     cases = tuple(_case(place, sample, found) for place, sample in enumerate(samples))
     known = all(sample.unit for sample in samples)
     counts = {
@@ -64,7 +71,7 @@ def inspection_of(
     index = Index(
         layout="array", root=Path("samples"), task=found, cases=cases, classes=names,
         spatial_dims=samples[0].image.ndim - 1, label_values=tuple(range(len(names))),
-        events=isinstance(samples[0].target, Events),
+        events=isinstance(samples[0].target, Events), extra={KEY: "values"} if instances else {},
     )  # fmt: skip
     return SamplesInspection(
         index=index,
@@ -105,6 +112,17 @@ def _checked(data: Any, *, targets: bool) -> list[Sample]:
     return samples
 
 
+def _numbered(samples: Sequence[Sample], task: str) -> list[Sample]:
+    """The samples with objects numbered 1, 2, ... in each.
+
+    Raises:
+        ConfigError: their targets are no label maps.
+    """
+    if task != "segment":
+        raise ConfigError("task.instances", "a setting to segment", f"to {task}", "Leave it out")
+    return [replace(s, target=object_map(np.asarray(s.target), "values", s.id)) for s in samples]
+
+
 def _task(sample: Sample) -> str:
     plain = np.asarray(sample.target)  # of Events an object
     if plain.dtype.kind == "f" and plain.ndim == 0:
@@ -137,7 +155,7 @@ def _counts(sample: Sample, number: int) -> tuple[int, ...]:
     if isinstance(sample.target, Events):
         labels = sample.target.labels[sample.target.labels >= 0]
     elif isinstance(sample.target, np.ndarray) and sample.target.ndim:
-        labels = np.unique(sample.target)
+        labels = np.unique(np.minimum(sample.target, number - 1))
     else:
         labels = np.array([int(np.asarray(sample.target))])
     return tuple(int(n) for n in np.bincount(labels.astype(np.int64), minlength=number))

@@ -107,7 +107,9 @@ class TaskSettings(_Section):
     "hinge" or "wgan-gp". normal: the class that alone
     is trained on; others are anomalies to find. beta: weight of a variational code's divergence.
     penalty, every, ema: see `tasks.generate.Generate`. feature_steps: of the network in whose
-    features generated images are judged.
+    features generated images are judged. instances: whether label maps number objects that are told
+    apart (see `tasks.instances`). regions: name -> label values that belong to it, instead of
+    classes; regions_class_order: the value that each is written as (see `tasks.regions`).
     """
 
     loss: str | None = None
@@ -117,6 +119,9 @@ class TaskSettings(_Section):
     every: PositiveInt | None = None
     ema: NonNegativeFloat | None = None
     feature_steps: PositiveInt | None = None
+    instances: bool | None = None
+    regions: dict[str, list[NonNegativeInt]] | None = None
+    regions_class_order: list[NonNegativeInt] | None = None
 
 
 class AugmentSettings(BaseModel):

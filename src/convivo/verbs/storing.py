@@ -90,7 +90,7 @@ def open_parts(
         bar = progress("reading", len(part))
         built = store.build_store(
             lambda i: inspection.load(cases[i]), part, preparation,
-            half=entry["half"], tick=bar.update,
+            half=entry["half"], objects=bool(plan["task_fields"].get("instances")), tick=bar.update,
         )  # fmt: skip
         bar.close()
         return built

@@ -9,17 +9,19 @@ from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.errors import ConfigError, nearest_name
 from convivo.verbs.choose import Facts
+from convivo.verbs.region_fields import must_be_no_regions, regions_of
 from convivo.verbs.settings import Settings, TaskSettings
 
 Fields = dict[str, Any]
 OF_TASK: Mapping[str, frozenset[str]] = {
     "classify": frozenset(),
-    "segment": frozenset(),
+    "segment": frozenset({"instances", "regions", "regions_class_order"}),
     "regress": frozenset({"loss"}),
     "reconstruct": frozenset({"loss", "normal", "beta"}),
     "generate": frozenset({"loss", "penalty", "every", "ema", "feature_steps"}),
 }
 """Task -> its keys of the section `task` of the configuration."""
+RAREST, SIZE_SHARE = 0.01, 0.25  # objects smaller than a share of a small training object are none
 LOSSES = {
     "regress": ("mse", "huber"),
     "reconstruct": ("mse", "l1"),
@@ -84,7 +86,36 @@ def _segment(
     unit = facts.spacing_unit if facts.spacing else "px"
     classes = list(inspection.index.classes)
     fields = {"classes": classes, "tolerance": tolerance, "spacing_unit": unit}
+    if facts.instances:
+        must_be_no_regions(settings)
+        return fields | _object_fields(inspection, train, settings)
+    if regions := regions_of(inspection.index, settings):
+        return fields | {"regions": regions}
     return fields | _border_fields(settings)
+
+
+def _object_fields(inspection: Inspection, train: Sequence[str], settings: Settings) -> Fields:
+    """What telling objects apart needs: their least size, and how long samples are.
+
+    Raises:
+        ConfigError: a weight map is asked for.
+    """
+    if settings.train.border_weight:
+        rule = "the weight map is of classes, not of numbered objects"
+        remedy = "Leave it out, or set task.instances=false"
+        raise ConfigError("train.border_weight", rule, settings.train.border_weight, remedy)
+    sizes = [size for case_id in train for size in inspection.object_sizes.get(case_id, ())]
+    least = np.quantile(sizes, RAREST) * SIZE_SHARE if sizes else 1
+    return {
+        "instances": True,
+        "smallest": max(1, int(least)),
+        "steps": _steps(settings.input.spacing),
+    }
+
+
+def _steps(spacing: Sequence[float] | None) -> list[float] | None:
+    """Length of a sample along each axis, against the finest."""
+    return [step / min(spacing) for step in spacing] if spacing else None
 
 
 def _border_fields(settings: Settings) -> Fields:
@@ -92,11 +123,10 @@ def _border_fields(settings: Settings) -> Fields:
     train, spacing = settings.train, settings.input.spacing
     if not train.border_weight:
         return {}
-    steps = [step / min(spacing) for step in spacing] if spacing else None
     return {
         "border_weight": train.border_weight,
         "border_sigma": train.border_sigma,
-        "border_spacing": steps,
+        "border_spacing": _steps(spacing),
     }
 
 

@@ -70,8 +70,12 @@ def _means(answers: Answers, keys: Sequence[str], weight: str | None = None) -> 
 
 
 def _segment(answers: Answers) -> Known:
-    names = [f"dice.{name}" for name in answers.fields["classes"][1:]]
+    regions = [region["name"] for region in answers.fields.get("regions", ())]
+    names = [f"dice.{name}" for name in regions or answers.fields["classes"][1:]]
     known: Known = {name: lambda name=name: _means(answers, [name]) for name in names}
+    if answers.fields.get("instances"):
+        of_objects = ("ap50", "ap", "count_error")
+        known |= {name: lambda name=name: _means(answers, [name]) for name in of_objects}
     return known | {"dice": lambda: _means(answers, names)}
 
 

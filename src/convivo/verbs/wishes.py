@@ -1,5 +1,6 @@
 """What was asked for, as Settings: command line over --set over --config."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ def settings_of(given: dict[str, Any]) -> Settings:
             "train": wish.train.model_copy(update=train),
         }
     )
+
+
+def with_task_of(wish: Settings, plan: Mapping[str, Any]) -> Settings:
+    """The wish with what a plan to repeat says of objects, so that the data are read alike."""
+    if wish.task.instances is not None or plan["task"] != "segment":
+        return wish
+    instances = bool(plan["task_fields"].get("instances"))
+    return wish.model_copy(update={"task": wish.task.model_copy(update={"instances": instances})})
 
 
 def saved_settings(folder: Folder) -> Settings:

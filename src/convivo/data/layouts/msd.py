@@ -1,7 +1,7 @@
 """Medical Segmentation Decathlon: `dataset.json`, imagesTr, labelsTr and imagesTs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def index(root: Path) -> Index:
     """The cases of the training list (or of imagesTr and labelsTr where there is none).
 
     Names of classes and channels come from `labels` and `modality`; the test list and imagesTs
-    are for prediction.
+    are for prediction. Regions (a name for several values) are kept as `nnunet` does.
 
     Raises:
         ReadError: `dataset.json` is broken, no image has a label, no image can be read.
@@ -49,7 +49,7 @@ def index(root: Path) -> Index:
     if not cases:
         rule, got = "lists images that are there, with their labels", f"{len(problems)} without"
         raise ReadError(root / DESCRIPTION, rule, got, "Complete imagesTr and labelsTr")
-    values, classes = named_classes(root, found.get("labels"))
+    values, classes, regions = classes_and_regions(root, found.get("labels"))
     names = _channel_names(found.get("modality", found.get("channel_names")))
     return Index(
         layout=NAME,
@@ -61,7 +61,7 @@ def index(root: Path) -> Index:
         label_values=values,
         problems=tuple(problems),
         unlabelled=tuple(_unlabelled(root, found)),
-        extra={"channel_names": names} if names else {},
+        extra=({"channel_names": names} if names else {}) | described_regions(found, regions),
     )
 
 
@@ -141,6 +141,40 @@ def named_classes(root: Path, labels: object) -> tuple[tuple[int, ...] | None, t
         named[0] = "background"
     values = tuple(sorted(named))
     return values, tuple(named[value] for value in values)
+
+
+def classes_and_regions(
+    root: Path, labels: object
+) -> tuple[tuple[int, ...] | None, tuple[str, ...], dict[str, list[int]]]:
+    """Stored values, their names, and the regions where labels are sets of values.
+
+    Raises:
+        ReadError: no table of names, a value named twice, or a region that is no list of values.
+    """
+    if not isinstance(labels, dict):
+        return (*named_classes(root, labels), {})
+    plain = {name: value for name, value in labels.items() if name != "ignore"}
+    if not any(isinstance(value, list) for value in plain.values()):
+        return (*named_classes(root, plain), {})
+    regions = {str(name): _values(root, name, value) for name, value in plain.items()}
+    values = sorted({value for members in regions.values() for value in members})
+    own = {members[0]: name for name, members in regions.items() if len(members) == 1}
+    return tuple(values), tuple(own.get(value, str(value)) for value in values), regions
+
+
+def described_regions(found: Mapping[str, Any], regions: dict[str, list[int]]) -> dict[str, object]:
+    """What an index keeps of regions, and of the order that they are written in."""
+    order = found.get("regions_class_order")
+    told = {"regions_class_order": list(order)} if isinstance(order, list) else {}
+    return {"regions": regions, **told} if regions else {}
+
+
+def _values(root: Path, name: object, value: object) -> list[int]:
+    members = value if isinstance(value, list) else [value]
+    if members and all(isinstance(member, int) for member in members):
+        return sorted(members)
+    rule = "a region is a list of values, as in {'tumor': [1, 2]}"
+    raise ReadError(root / DESCRIPTION, rule, f"{name!r}: {value!r}", REMEDY)
 
 
 def _channel_names(channels: object) -> tuple[str, ...]:

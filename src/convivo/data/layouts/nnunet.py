@@ -63,7 +63,7 @@ def index(root: Path) -> Index:
         raise ReadError(root, rule, f"{got}, {len(labels)} labels", "Name labels like their images")
     cases = [_case(root, images[name], labels[name]) for name in names]
     problems += _alone(root, images, labels)
-    values, classes, regions = _classes(root, found.get("labels"))
+    values, classes, regions = msd.classes_and_regions(root, found.get("labels"))
     extra: dict[str, object] = {"channel_names": channels}
     return Index(
         layout=NAME,
@@ -75,7 +75,7 @@ def index(root: Path) -> Index:
         label_values=values,
         problems=tuple(problems),
         unlabelled=tuple(str(path.absolute()) for path in _to_predict(root)),
-        extra=extra | ({"regions": regions} if regions else {}),
+        extra=extra | msd.described_regions(found, regions),
     )
 
 
@@ -122,29 +122,6 @@ def _alone(root: Path, images: Images, labels: dict[str, Path]) -> Iterator[Prob
     for name in sorted(set(labels) - set(images), key=natural):
         message, remedy = "the label has no image", "Add the image or remove the label"
         yield problem("missing-image", relative(labels[name], root), message, remedy)
-
-
-def _classes(
-    root: Path, labels: object
-) -> tuple[tuple[int, ...] | None, tuple[str, ...], dict[str, list[int]]]:
-    """Stored values, their names, and the regions where labels are sets of values."""
-    if not isinstance(labels, dict):
-        return (*msd.named_classes(root, labels), {})
-    plain = {name: value for name, value in labels.items() if name != "ignore"}
-    if not any(isinstance(value, list) for value in plain.values()):
-        return (*msd.named_classes(root, plain), {})
-    regions = {str(name): _values(root, name, value) for name, value in plain.items()}
-    values = sorted({value for members in regions.values() for value in members})
-    own = {members[0]: name for name, members in regions.items() if len(members) == 1}
-    return tuple(values), tuple(own.get(value, str(value)) for value in values), regions
-
-
-def _values(root: Path, name: object, value: object) -> list[int]:
-    members = value if isinstance(value, list) else [value]
-    if members and all(isinstance(member, int) for member in members):
-        return sorted(members)
-    rule = "a region is a list of values, as in {'tumor': [1, 2]}"
-    raise ReadError(root / msd.DESCRIPTION, rule, f"{name!r}: {value!r}", REMEDY)
 
 
 def _to_predict(root: Path) -> Sequence[Path]:

@@ -175,6 +175,7 @@ def read_labels(
     like: Path | str | None = None,
     like_index: int | None = None,
     names: Sequence[str] = (),
+    numbered: bool = False,
 ) -> np.ndarray:
     """The integer class values (*S) as stored.
 
@@ -185,13 +186,15 @@ def read_labels(
         like: the image of the labels: regions that are stored by their place in space (DICOM SEG,
             RT Structure Set) are laid on its grid. like_index: its place in its container.
         names: of such regions, in the order of their values 1, 2, ...
+        numbered: objects of a folder keep apart: 1, 2, ... in the order of their files (int32);
+            where two overlap, the first.
     Raises:
         ReadError: as `read`, and for values that are no class values.
         ShapeError: the masks of a folder differ in shape.
     """
     path = Path(path)
-    if _is_mask_folder(path):
-        return _merged(path)
+    if is_mask_folder(path):
+        return _merged(path, numbered=numbered)
     module = _require(path)
     with reading(path, _format(module)):
         if _laid_on_image(module, path):
@@ -209,7 +212,7 @@ def label_header(path: Path | str, index: int | None = None) -> Header | None:
     on the grid of the image. Raises ReadError.
     """
     path = Path(path)
-    if _is_mask_folder(path):
+    if is_mask_folder(path):
         return None
     module = _require(path)
     with reading(path, _format(module)):
@@ -269,21 +272,26 @@ def write_labels(
         return module.write_labels(path, labels, like=like)
 
 
-def _merged(folder: Path) -> np.ndarray:
+def _merged(folder: Path, *, numbered: bool) -> np.ndarray:
     merged: np.ndarray | None = None
-    for file in sorted(p for p in folder.iterdir() if is_item(p) and p.name[0] != "."):
+    files = sorted(p for p in folder.iterdir() if is_item(p) and p.name[0] != ".")
+    for number, file in enumerate(files, 1):
         mask = read_labels(file) != 0
         if merged is not None and mask.shape != merged.shape:
             rule = f"the masks of one image have one shape, {merged.shape}"
             raise ShapeError(file, rule, mask.shape, "Replace the mask")
-        merged = mask if merged is None else merged | mask
+        if merged is None:
+            merged = np.zeros(mask.shape, np.int32 if numbered else np.uint8)
+        merged[mask & (merged == 0)] = number if numbered else 1
     if merged is None:
         remedy = "Put the masks there or remove the image"
         raise ReadError(folder, "a folder of masks holds mask files", "none", remedy)
-    return merged.astype(np.uint8)
+    return merged
 
 
-def _is_mask_folder(path: Path) -> bool:
+def is_mask_folder(path: Path | str) -> bool:
+    """Whether a label is a folder that holds a mask file per object."""
+    path = Path(path)
     return path.is_dir() and not is_folder_item(path) and _dicom(path) is None
 
 

@@ -21,7 +21,7 @@ class Store:
     """Cases ready for batching.
 
     images: (C, *S) float arrays, in one array (N, C, *S) where all are alike. targets: per case a
-    class index or number, a (*S) uint8/int16 label map, or Events in samples of the prepared
+    class index or number, a (*S) label map of small integers, or Events in samples of the prepared
     signal. Either in memory, or `Piecewise`: read when they are indexed.
     places: per case and class but 0, flat positions of it in the label map (`class_places`); ()
     where they are to be looked for.

@@ -26,6 +26,7 @@ def build_store(
     *,
     workers: int = 2,
     half: bool = False,
+    objects: bool = False,
     tick: Callable[[int], None] | None = None,
 ) -> Store:
     """Read and prepare the named cases, in order, with a few reading threads.
@@ -33,6 +34,7 @@ def build_store(
     Args:
         load: case id -> Sample, thread-safe.
         half: keep images as float16 (see `in_half`).
+        objects: label maps number objects of one class.
         tick: called with the number of cases done so far.
     """
     names, units = tuple(ids), []
@@ -48,7 +50,7 @@ def build_store(
         images.append(image)
         targets.append(target)
         if isinstance(target, np.ndarray):
-            places.append(class_places(target))
+            places.append(class_places(target > 0 if objects else target))
         if tick is not None:
             tick(done)
     return Store(

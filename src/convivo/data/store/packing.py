@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from convivo.arrays.preparation import Preparation
+from convivo.data.numbered_maps import numbering
 from convivo.data.sample import Case, Events, Index, Sample
 from convivo.data.store import layout
 from convivo.data.store.costs import packed_bytes, shape_of
@@ -99,8 +100,9 @@ class _Writer:
     def __init__(self, part: Path, wanted: Wanted, shapes: Sequence[Shape]) -> None:
         self.part, self.wanted, self.shapes = part, wanted, shapes
         self.image_format = np.dtype(np.float16 if wanted.half else np.float32)
-        few = len(wanted.index.classes) <= 256
-        self.label_format = np.dtype(np.uint8 if few else np.int16)
+        few = np.uint8 if len(wanted.index.classes) <= 256 else np.int16
+        self.objects = numbering(wanted.index) is not None
+        self.label_format = np.dtype(np.int32 if self.objects else few)
         self.alike = len(set(shapes)) == 1
         self.done = _lines(part)
         if not self.done:
@@ -203,7 +205,7 @@ class _Writer:
             stored = {} if target.stored is None else {"stored": target.stored}
             row["events"] = arrays | stored
         elif self.wanted.maps:
-            found = class_places(np.asarray(target))
+            found = class_places(np.asarray(target) > 0 if self.objects else np.asarray(target))
             row["places"] = {value: len(where) for value, where in found.items()}
             rows = np.zeros(self.places.shape[1:], self.places.dtype)
             for value, where in found.items():

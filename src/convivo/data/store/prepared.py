@@ -27,7 +27,9 @@ def prepared_target(
         )
     if isinstance(sample.target, np.ndarray) and sample.target.ndim == preparation.spatial_dims:
         labels = prepare_labels(sample.target, placement)
-        return labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.int16)
+        most = int(labels.max(initial=0))
+        few = np.uint8 if most < 256 else np.int16
+        return labels.astype(few if most < 2**15 else np.int32)
     # A NumPy number is a class index or a number too, for `Batches` as for the metrics.
     plain = isinstance(sample.target, np.generic | np.ndarray) and np.ndim(sample.target) == 0
     return np.asarray(sample.target).item() if plain else sample.target

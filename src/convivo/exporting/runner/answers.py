@@ -5,10 +5,13 @@ Letters: C channels, *S spatial sizes, K outputs, n items.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored_rows
+from convivo.arrays.objects import objects_of
+from convivo.arrays.regions import labels_of_regions
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
 from convivo.arrays.windows import around, beside, half_overlapping, usual, window
@@ -38,11 +41,19 @@ class Answers:
         return self.model(np.ascontiguousarray(padded, np.float32))[: len(images)]
 
     def labels(self, image: np.ndarray) -> np.ndarray:
-        """The strongest class at each position of an image (C, *S): (*S).
+        """The strongest class at each position of an image (C, *S), or objects' numbers: (*S).
 
-        The probabilities of a few rows live at a time, however large the image is.
+        The probabilities of a few rows live at a time, however large the image is; of objects those
+        of the whole image.
         """
-        size, classes = image.shape[1:], len(self.pipeline.output["classes"])
+        output = self.pipeline.output
+        if output["decision"] == "objects":
+            background, foreground, depth = self.map(image)
+            return objects_of(foreground > background, depth, smallest=output["smallest"])
+        size, classes = image.shape[1:], len(output["classes"])
+        if output["decision"] == "regions":
+            decide = partial(labels_of_regions, labels=output["labels"])
+            return self._mapped(image, lambda rows: strongest(rows, size, classes, decide))
         return self._mapped(image, lambda rows: strongest(rows, size, classes))
 
     def map(self, image: np.ndarray) -> np.ndarray:

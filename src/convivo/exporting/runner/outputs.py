@@ -1,6 +1,6 @@
 """Answers as files: label maps on the inputs' own grids, tables, annotations, reconstructions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -108,15 +108,11 @@ class Writer:
     def _map(self, item: Item, raw: Raw) -> None:
         image, placement = self._prepared(raw)
         labels = restore_labels(self.answers.labels(image), placement)
-        output = self.answers.pipeline.output
-        values = np.asarray(output["values"])
-        values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
-        names = dict(zip(values.tolist(), output["classes"], strict=True))
+        values, names = stored(self.answers.pipeline.output, labels)
         target = self.out / item.map_name
         target.parent.mkdir(parents=True, exist_ok=True)
         write_labels(
-            target, values[labels], like=item.path, like_index=item.index,
-            names={value: name for value, name in names.items() if value},
+            target, values, like=item.path, like_index=item.index, names=names,
             keep_identifiers=self.keep_identifiers,
         )  # fmt: skip
 
@@ -150,6 +146,17 @@ class Writer:
         back = denormalize(back, like, seen.normalization, mean=seen.mean, std=seen.std)
         target = self.out / self._image_name(item)
         write_image(target, back, like=item.path if item.index is None else None)
+
+
+def stored(output: Mapping[str, Any], labels: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+    """Class indices or numbers of objects (*S) -> the values that are written, and their names."""
+    if output["decision"] == "objects":
+        name = output["classes"][1]
+        return labels, {n: f"{name} {n}" for n in np.unique(labels).tolist() if n}
+    values = np.asarray(output["values"])
+    values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
+    names = dict(zip(values.tolist(), output["classes"], strict=True))
+    return values[labels], {value: name for value, name in names.items() if value}
 
 
 def _channel_names(raw: Raw) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
 """Whether two backends answer alike, measured by what the task's user gets."""
 
+from typing import cast
+
 import numpy as np
 
-from convivo.tasks.task import Task
+from convivo.arrays.objects import parted
+from convivo.tasks.task import MapTask, Task
 
 LABELS = 0.999  # share of positions of a map with the same class
 PROBABILITY = 0.02  # largest difference of a probability in a table
@@ -20,12 +23,20 @@ def disagreement(task: Task, mine: np.ndarray, theirs: np.ndarray) -> str:
     if not np.isfinite(mine).all():
         return "answers that are not finite"
     if task.name == "segment":
-        return _maps(mine, theirs)
+        return _maps(task, mine, theirs)
     return _table(task, mine, theirs) if task.name == "classify" else _values(mine, theirs)
 
 
-def _maps(mine: np.ndarray, theirs: np.ndarray) -> str:
-    same = float((mine.argmax(1) == theirs.argmax(1)).mean())
+def labels_of(task: Task, found: np.ndarray) -> np.ndarray:
+    """Answers (K, *S) -> what is seen of their label map (*S); of objects, where they part."""
+    task = cast(MapTask, task)
+    labels = task.decide(found)
+    return labels.astype(np.uint16) if task.pointwise else parted(labels)
+
+
+def _maps(task: Task, mine: np.ndarray, theirs: np.ndarray) -> str:
+    pairs = zip(mine, theirs, strict=True)
+    same = float(np.mean([(labels_of(task, m) == labels_of(task, t)).mean() for m, t in pairs]))
     return "" if same >= LABELS else f"another class at {1 - same:.2%} of the positions"
 
 
