@@ -63,7 +63,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
             "model": {"format": "onnx", "file": "m", "precision": "fp32", "bounds": [[1, None]]},
             "sampling": {"mode": mode, "size": list(size), "before": 0.5},
             "tiling": {"overlap": 0.5, "multiple": [1] * dims, "margin": None, "step": None},
-            "output": {"kind": kind} | OUTPUTS[kind],
+            "output": {"kind": kind, "decision": "argmax"} | OUTPUTS[kind],
         }  # fmt: skip
         (folder / "pipeline.json").write_text(json.dumps(document))
         opened = model or MODELS[kind]
