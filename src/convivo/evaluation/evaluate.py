@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from convivo.arrays.preparation import Preparation, restore_labels
+from convivo.arrays.preparation import Preparation, restore_labels, restore_probabilities
 from convivo.data.sample import Events, Sample
 from convivo.data.store import Store, build_store, prepare_sample
 from convivo.evaluation.answers import answer, seen
@@ -67,6 +67,13 @@ def predict_labels(fit: Fit, sample: Sample, preparation: Preparation) -> np.nda
     return restore_labels(labels, placement)
 
 
+def predict_probabilities(fit: Fit, sample: Sample, preparation: Preparation) -> np.ndarray:
+    """The probabilities (K, *S) of one case on its own grid; arguments as `predict_labels`."""
+    image, placement, _ = prepare_sample(without_target(sample), preparation)
+    found = fit(image.shape, image.nbytes + _held(sample)).map(image)
+    return restore_probabilities(found, placement)
+
+
 def without_target(sample: Sample) -> Sample:
     """The sample as if it had no label, so that only its image is prepared."""
     return replace(sample, target=None)
@@ -81,11 +88,13 @@ def _maps(
     tick: Callable[[int], None] | None,
 ) -> list[dict[str, Any]]:
     rows = []
+    by_probability = getattr(task, "judged_by_probability", False)
+    answer_of = predict_probabilities if by_probability else predict_labels
     for done, name in enumerate(ids, 1):
         sample = load(name)
-        labels = predict_labels(fit, sample, preparation)
+        found = answer_of(fit, sample, preparation)
         context = {"id": name, "unit": sample.unit, "spacing": sample.spacing}
-        rows.append(task.collect(labels, sample.target, **context))
+        rows.append(task.collect(found, sample.target, **context))
         if tick is not None:
             tick(done)
     return rows

@@ -97,6 +97,9 @@ def _output(plan: Mapping[str, Any], predictor: Predictor) -> dict[str, Any]:
     if regions := plan["task_fields"].get("regions"):
         labels = [int(region["label"]) for region in regions]
         found |= {"decision": "regions", "labels": labels}
+    if plan["task_fields"].get("membranes"):
+        settled = {"border": task.border, "threshold": task.threshold}  # type: ignore[attr-defined]
+        found |= {"decision": "border"} | settled
     if task.output == "map":
         values = plan.get("label_values") or range(len(task.classes))
         decision = {"decision": "argmax"} | found

@@ -4,6 +4,7 @@ Letters: (H, W) one section; n pixels inside cells in the truth; i true, j predi
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -117,11 +118,19 @@ def best_over_thresholds(
         raise ShapeError("v_rand", rule, len(probabilities), "Give one map per section")
     pairs = list(zip(truths, probabilities, strict=True))
     rows = [[v_rand_of_probability(t, p, level) for level in thresholds] for t, p in pairs]
-    table = np.array(rows, float).reshape(len(pairs), len(thresholds))
-    table = table[~np.isnan(table).any(axis=1)]
+    return best_of_curves(np.array(rows, float).reshape(len(pairs), len(thresholds)), thresholds)
+
+
+def best_of_curves(curves: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, Any]:
+    """`best_over_thresholds` from the V-Rand of each section at each threshold (n, thresholds).
+
+    Raises:
+        DataError: no section with a cell.
+    """
+    table = curves[~np.isnan(curves).any(axis=1)]
     if len(table) == 0:
         rule = "one section at least has pixels inside cells"
-        raise DataError("v_rand", rule, f"{len(pairs)} sections without", "Check the labels")
+        raise DataError("v_rand", rule, f"{len(curves)} sections without", "Check the labels")
     values = table.mean(axis=0)
     ties = np.flatnonzero(values == values.max())
     best = int(ties[len(ties) // 2])

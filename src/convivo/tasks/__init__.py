@@ -18,6 +18,7 @@ TASKS = {
 FORMS = {
     "instances": "convivo.tasks.instances:Instances",
     "regions": "convivo.tasks.regions:Regions",
+    "membranes": "convivo.tasks.membranes:Membranes",
 }
 """Of `segment`: the option that asks for another form of it -> that form."""
 

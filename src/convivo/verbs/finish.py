@@ -19,6 +19,7 @@ from convivo.verbs.parts import Parts
 from convivo.verbs.pictures import best_and_worst
 from convivo.verbs.prediction_memory import cap_of_run
 from convivo.verbs.receipt import make_receipt
+from convivo.verbs.settling import settled
 from convivo.verbs.setup import load_weights
 
 ENDED = {
@@ -51,6 +52,7 @@ def finish(
     for optimizer in parts.state.optimizers:
         optimizer.state.clear()  # saved, and not needed to evaluate
     plan = dict(parts.plan) | {"measured": _measured(folder, parts, ended)}
+    plan["measured"] |= settled(plan, network, inspection, split.val)
     write_json(folder / "plan.json", plan)
     say = Progress("", 1, quiet=quiet).say
     say(costs_line(plan))

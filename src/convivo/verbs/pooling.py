@@ -6,6 +6,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import chain, zip_longest
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from convivo.config import to_toml
@@ -111,6 +112,9 @@ def pooled_plan(runs: Sequence[Run]) -> dict[str, Any]:
         for plan in plans
     ]
     shared = {key: value for key, value in plans[0].items() if key != "measured"}
+    levels = [t for plan in plans if (t := plan["measured"].get("threshold")) is not None]
+    if levels:
+        shared["measured"] = {"threshold": median(levels)}
     why = f"{len(runs)} folds: the answer is the mean of {len(runs)} networks' answers"
     return shared | {"ensemble": rows, "reasons": [*shared["reasons"], why]}
 

@@ -90,6 +90,9 @@ def mirrored(plan: Plan, network: nn.Module) -> Mirrored:
 def build_task(plan: Plan) -> Task:
     fields = dict(plan["task_fields"])
     classes = tuple(fields.pop("classes"))
+    settled = (plan.get("measured") or {}).get("threshold")
+    if settled is not None:  # after the training, on validation
+        fields["threshold"] = settled
     return create_task(plan["task"], classes=classes, **fields)
 
 

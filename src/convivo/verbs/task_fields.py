@@ -8,6 +8,7 @@ import numpy as np
 from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.errors import ConfigError, nearest_name
+from convivo.tasks.membranes import border_of
 from convivo.verbs.choose import Facts
 from convivo.verbs.region_fields import must_be_no_regions, regions_of
 from convivo.verbs.settings import Settings, TaskSettings
@@ -91,7 +92,9 @@ def _segment(
         return fields | _object_fields(inspection, train, settings)
     if regions := regions_of(inspection.index, settings):
         return fields | {"regions": regions}
-    return fields | _border_fields(settings)
+    border = border_of(classes) if facts.spatial_dims == 2 else None
+    parting = {} if border is None else {"membranes": True, "border": border}
+    return fields | parting | _border_fields(settings)
 
 
 def _object_fields(inspection: Inspection, train: Sequence[str], settings: Settings) -> Fields:

@@ -54,6 +54,14 @@ class Answers:
         if output["decision"] == "regions":
             decide = partial(labels_of_regions, labels=output["labels"])
             return self._mapped(image, lambda rows: strongest(rows, size, classes, decide))
+        if output["decision"] == "border":
+            b, least = int(output["border"]), float(output["threshold"])
+            return self._mapped(
+                image,
+                lambda rows: strongest(
+                    rows, size, classes, lambda p: np.where(p[b] >= least, b, 1 - b)
+                ),
+            )
         return self._mapped(image, lambda rows: strongest(rows, size, classes))
 
     def map(self, image: np.ndarray) -> np.ndarray:
