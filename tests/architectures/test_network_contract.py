@@ -77,7 +77,7 @@ def test_default_starting_weights_keep_activations_in_range(name, dims):
 
 
 def test_options_are_declared_by_the_network_itself():
-    assert options("lenet5") == {"activation": "tanh", "pool": "max"}
+    assert options("lenet5") == {"activation": "relu", "pool": "max"}
     assert all(callable(builder(name)) for name in ARCHITECTURES)
     assert not set(options("resnet18")) & {"width", "spatial_dims", "input_size"}
 

@@ -75,7 +75,7 @@ def lenet5(
     num_classes: int,
     input_size: Axes,
     width: float = 1.0,
-    activation: str = "tanh",
+    activation: str = "relu",
     pool: str = "max",
 ) -> LeNet5:
     """LeNet-5 in today's dress, for any input size of at least 12 per axis.
@@ -84,13 +84,14 @@ def lenet5(
     Differs from the paper: C3 sees all maps of S2, S2 and S4 have no weights, the output is linear.
 
     Args:
-        activation: "tanh" as in the paper (unscaled), or another.
+        activation: "relu" as networks have it today, "tanh" as in the paper (unscaled), or another.
         pool: "max" or "avg". Maximum by default although the paper averages: it keeps a stroke's
             or a spike's strongest response where an average dilutes it among its neighbours.
     Raises:
         ShapeError: an axis of fewer than 12 samples.
         ConfigError: an unknown activation or pool.
-    Source: LeCun et al. 1998; starting weights LeCun et al. 1998, Efficient BackProp, eq. 16.
+    Source: LeCun et al. 1998; starting weights of tanh LeCun et al. 1998, Efficient BackProp, eq.
+    16, of others He et al. 2015, arXiv:1502.01852, eq. 10.
     """
     net = LeNet5(
         spatial_dims=spatial_dims,
@@ -101,5 +102,6 @@ def lenet5(
         activation=activation,
         pool=pool,
     )
-    initialise(net, lambda weight, fan: nn.init.normal_(weight, std=math.sqrt(1 / fan)))
+    gain = 1 if activation == "tanh" else 2  # half of what a rectifier sees is lost
+    initialise(net, lambda weight, fan: nn.init.normal_(weight, std=math.sqrt(gain / fan)))
     return net

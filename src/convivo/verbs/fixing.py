@@ -25,6 +25,7 @@ from convivo.verbs.task_fields import task_fields
 from convivo.verbs.told import countable
 
 LOOKED_AT, GIB = 300, 2**30
+SMALL = 40  # samples a side of an image, below which it is never blurred
 # settings of the training that have a place of their own in the plan
 # a number to predict may be a size or a rate
 STEADY: dict[str, dict[str, float]] = {"regress": {"scale": 0.0, "time_warp": 0.0}}
@@ -248,7 +249,8 @@ def _augmentation(facts: Facts, settings: Settings) -> dict[str, Any] | None:
         mirrored = Augmentation(flip_axes=flips).to_dict() | settings.augment.fields
         alters = any(value for key, value in mirrored.items() if key != "low_resolution")
         return Augmentation.from_dict(mirrored).to_dict() if alters else None
-    preset = default(facts.spatial_dims, facts.task, flips)
+    small = facts.spatial_dims == 2 and min(settings.input.size or [SMALL]) < SMALL
+    preset = default(facts.spatial_dims, facts.task, flips, small=small)
     kept = STEADY.get(facts.task, {})
     chosen = Augmentation.from_dict(preset.to_dict() | kept | settings.augment.fields)
     if chosen.mixup and chosen.p_mixup and (facts.task != "classify" or not facts.exclusive):

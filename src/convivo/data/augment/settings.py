@@ -132,7 +132,9 @@ _RANGES = {
 }
 
 
-def default(spatial_dims: int, task: str, flips_allowed: Sequence[int] | bool = ()) -> Augmentation:
+def default(
+    spatial_dims: int, task: str, flips_allowed: Sequence[int] | bool = (), *, small: bool = False
+) -> Augmentation:
     """The preset for a kind of data.
 
     Args:
@@ -140,6 +142,7 @@ def default(spatial_dims: int, task: str, flips_allowed: Sequence[int] | bool = 
         task: "classify" or "segment" (label maps ask for less often moved items: small
             structures lose their shape in repeated interpolation).
         flips_allowed: spatial axes along which mirror images look natural; True for all.
+        small: pictures of so few samples a side that a blur takes away what there is to see.
     Raises:
         ConfigError: another number of axes.
     """
@@ -152,7 +155,8 @@ def default(spatial_dims: int, task: str, flips_allowed: Sequence[int] | bool = 
     if spatial_dims == 1:
         return Augmentation(flip_axes=flips, **_SIGNAL)
     moved = 0.5 if task == "classify" else 0.35
-    return Augmentation(flip_axes=flips, p_spatial=moved, **_PICTURE)
+    sharp = {"p_blur": 0.0, "p_low_resolution": 0.0} if small else {}
+    return Augmentation(flip_axes=flips, p_spatial=moved, **_PICTURE | sharp)
 
 
 _PICTURE: dict[str, Any] = {
