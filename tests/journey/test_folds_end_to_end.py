@@ -181,3 +181,12 @@ def test_too_many_folds_leave_nothing(folded, tmp_path):
     with pytest.raises(DataError, match="need at least"):
         train_tiny(data, tmp_path / "run", folds=20)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_report_tells_each_fold_and_leads_to_its_own(folded):
+    _, run = folded("cells")
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    for number, row in enumerate(run.evaluation["folds"]):
+        assert f'href="fold_{number}/report.html"' in page
+        assert f"{row['cases']} cases" in page
+    assert "No history was written" not in page

@@ -18,6 +18,7 @@ from convivo.reporting.formatting import (
     short,
     sizes,
 )
+from convivo.reporting.headline import score_name
 from convivo.reporting.plots import Series, legend, line_plot
 from convivo.reporting.wording import setting, wording
 
@@ -113,6 +114,20 @@ def training_facts(report: Report) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text != MISSING]
 
 
+def folds(report: Report) -> list[dict[str, str]]:
+    """Of a cross-validation a row a fold: what it held out, its score, its own report."""
+    name = score_name(report.evaluation) or ""
+    return [
+        {
+            "fold": f"{number}",
+            "held": f"{count(at(row, 'cases'), 'case')}, {count(at(row, 'units'), 'unit')}",
+            "score": f"{wording(name).name} {decimal(real(at(row, name)))}" if name else MISSING,
+            "report": f"fold_{number}/report.html",
+        }
+        for number, row in enumerate(sequence(at(report.evaluation, "folds")))
+    ]
+
+
 def figure(name: str, series: list[Series], axis: str, mark: float | None) -> dict[str, Any]:
     """One plot of the training with its caption and key."""
     last = "; ".join(f"{s.name} {short(s.y[-1])} at the end" for s in series)
@@ -132,5 +147,6 @@ def plan_card(report: Report) -> dict[str, Any]:
         "facts": facts(report),
         "reasons": [sentence(reason) for reason in sequence(at(report.plan, "reasons"))],
         "training": training_facts(report),
+        "folds": folds(report),
         "figures": training_figures(report),
     }

@@ -147,9 +147,16 @@ def pooled(
         }
         for number, part in enumerate(parts)
     ]
-    notes = [note for part in parts for note in part.document["notes"]]
-    document["notes"] = list(dict.fromkeys([POOLED.format(len(parts)), *notes]))
+    document["notes"] = [POOLED.format(len(parts)), *_notes(parts)]
     return Measured(document=document, evaluation=evaluation, fit=parts[0].fit)
+
+
+def _notes(parts: Sequence[Measured]) -> list[str]:
+    """What all folds say, once; then what single ones say, by their numbers."""
+    rows = [part.document["notes"] for part in parts]
+    shared = [note for note in rows[0] if all(note in row for row in rows)]
+    own = [f"Fold {n}: {note}" for n, row in enumerate(rows) for note in row if note not in shared]
+    return [*shared, *own]
 
 
 def _largest(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
