@@ -39,6 +39,13 @@ def test_each_unit_is_held_out_exactly_once(count):
         assert len(fold.train) + len(fold.val) + len(fold.test) == len(inspection.cases)
 
 
+@pytest.mark.parametrize(("units", "count"), [(9, 5), (22, 5), (7, 4)])
+def test_folds_hold_out_equally_many_units(units, count):
+    folds = make_folds(inspection_of(units), count)
+    sizes = [len({fold.units[name] for name in fold.test}) for fold in folds]
+    assert max(sizes) - min(sizes) <= 1
+
+
 def test_classes_are_balanced_over_folds():
     for fold in make_folds(inspection_of(20), 5):
         assert {int(fold.units[name]) % 2 for name in fold.test} == {0, 1}

@@ -174,10 +174,16 @@ def sections(parts: Sequence[Sequence[str]]) -> dict[str, str]:
 def part_sizes(units: int, shares: Sequence[float]) -> list[int]:
     """How many units each part gets: rounded down, never none, the rest to the last part.
 
+    Of equal shares none gets more than one more than another.
+
     Example:
         >>> part_sizes(22, (0.6, 0.2, 0.2)), part_sizes(3, (0.6, 0.2, 0.2))
         ([13, 4, 5], [1, 1, 1])
+        >>> part_sizes(22, (0.2,) * 5)
+        [5, 5, 4, 4, 4]
     """
+    if len(set(shares)) == 1:
+        return [units // len(shares) + (n < units % len(shares)) for n in range(len(shares))]
     sizes = [max(1, floor(units * share + 1e-9)) for share in shares[:-1]]
     while units - sum(sizes) < 1:  # only for very few units or lopsided shares
         sizes[int(np.argmax(sizes))] -= 1
