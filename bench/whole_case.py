@@ -11,6 +11,7 @@ Run: python bench/whole_case.py --rounds 3 --out bench/results/whole_case.md
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -77,12 +78,12 @@ def quantize_into(path, tile):
     openvino().save_model(quantized(sized(program), items), path, compress_to_fp16=False)
 
 
-def engines(low=None):
+def engines(low=None, only=""):
     """name -> function of two paths. low: the file of the network in int8."""
     net = network()
     task = Segment(classes=tuple(map(str, range(CLASSES))))
     whole = {"network": net, "task": task, "sampling": "patch", "size": TILE, "batch": 1}
-    whole |= {"overlap": OVERLAP, "multiple": (16, 16, 16)}
+    whole |= {"multiple": (16, 16, 16)}
     programs = Programs(network=net, decode=task.decode)
     found = {"MONAI": partial(monai, net), "its tiles, torch": partial(ours, tiled(whole, None))}
     precisions = ("bf16", "fp32") if has_fast_bf16() else ("fp32",)
@@ -98,11 +99,11 @@ def engines(low=None):
         engine = OpenVINO(programs, precision=one, threads=threads, model_of=kept)
         found[f"its tiles, OpenVINO {one}"] = partial(ours, tiled(whole, engine))
         found[f"as shipped, OpenVINO {one}"] = partial(ours, Predictor(**whole, engine=engine))
-    return found
+    return {name: run for name, run in found.items() if not only or re.search(only, name)}
 
 
 def tiled(whole, engine):
-    return Predictor(**whole, tile=TILE, engine=engine)
+    return Predictor(**whole, tile=TILE, overlap=OVERLAP, engine=engine)
 
 
 def volume(size, path):
@@ -155,6 +156,7 @@ def main():
     parser.add_argument("--once", help="an engine")
     parser.add_argument("--source", type=Path)
     parser.add_argument("--int8", type=Path, help="the network in int8, made before")
+    parser.add_argument("--only", default="", help="engines whose name has this; MONAI first")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.once:
@@ -166,7 +168,7 @@ def main():
         low = None if missing("int8") else folder / "int8.xml"
         if low is not None:
             quantize_into(low, TILE)
-        found = engines(low)
+        found = engines(low, args.only)
         seconds = seconds_of(found, source, folder, args.rounds)
         labels = [np.asarray(nib.load(folder / f"{i}.nii.gz").dataobj) for i in range(len(found))]
         held = [held_by(one, source, low) for one in found]
