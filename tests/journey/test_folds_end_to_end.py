@@ -35,7 +35,9 @@ def folded(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("kind", ["cells", "volumes", "signals"])
+@pytest.mark.parametrize(
+    "kind", ["cells", "volumes", pytest.param("signals", marks=pytest.mark.slow)]
+)
 def test_each_case_is_answered_once_by_a_network_that_had_not_seen_it(folded, kind):
     data, run = folded(kind)
     assert {p.name for p in run.path.iterdir() if p.is_file() and p.name[0] != "."} == FILES

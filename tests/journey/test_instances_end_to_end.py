@@ -48,7 +48,7 @@ def array_of(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj if path.suffix == ".gz" else Image.open(path))
 
 
-@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("dims", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_objects_are_found_measured_and_written(
     dims: int, objects: Callable[[int], Objects], tmp_path: Path
 ) -> None:
@@ -92,6 +92,7 @@ def test_classes_of_the_same_files_when_asked(tmp_path: Path) -> None:
     assert evaluate(run, quiet=True)["metrics"]["dice"] == run.evaluation["metrics"]["dice"]
 
 
+@pytest.mark.slow
 def test_a_plan_is_repeated_on_data_read_alike(
     objects: Callable[[int], Objects], tmp_path: Path
 ) -> None:

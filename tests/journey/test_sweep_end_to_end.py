@@ -81,6 +81,7 @@ def test_other_searches_and_trials_past_the_end_are_refused(swept, tmp_path):
         train_tiny(data, out, sweep=5, search=SEARCH, resume=True)
 
 
+@pytest.mark.slow
 def test_a_trial_that_cannot_be_trained_is_told_and_the_others_go_on(swept, tmp_path):
     data, _ = swept
     search = ("net.width=0.125|400",)

@@ -55,6 +55,19 @@ def test_answers_are_nearly_those_of_torch(case: str) -> None:
     assert away.mean() < 0.1 * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_answer_does_not_depend_on_its_company(threads: int) -> None:
+    """With a fixed number of items some numbers were answered otherwise, far from torch."""
+    predictor, _, _low, engine = made("classes 2D")
+    engine.threads = threads
+    given = images(16, 2)
+    together = engine(given)
+    for count in (1, 2, 4, 8):
+        rows = [engine(given[first : first + count]) for first in range(0, 16, count)]
+        np.testing.assert_allclose(np.concatenate(rows), together, atol=1e-5)
+    assert np.abs(together - predictor.through_torch(given)).mean() < 0.05
+
+
 @pytest.mark.slow
 def test_maps_of_other_sizes_than_the_items_are_answered() -> None:
     predictor, _, _, engine = made("maps 2D")
