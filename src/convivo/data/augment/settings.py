@@ -155,7 +155,7 @@ def default(
     if spatial_dims == 1:
         return Augmentation(flip_axes=flips, **_SIGNAL)
     moved = 0.5 if task == "classify" else 0.35
-    sharp = {"p_blur": 0.0, "p_low_resolution": 0.0} if small else {}
+    sharp: dict[str, Any] = {"p_blur": 0.0, "p_low_resolution": 0.0} if small else {}
     return Augmentation(flip_axes=flips, p_spatial=moved, **_PICTURE | sharp)
 
 
