@@ -73,7 +73,7 @@ def standard(image):
 def quantize_into(path, tile):
     """The network in int8, calibrated on drawn tiles, as OpenVINO's file."""
     net, task = network(), Segment(classes=tuple(map(str, range(CLASSES))))
-    program = Programs(network=net, decode=task.decode).of((1, 1, *tile))
+    program = Programs(network=net, decode=task.decode, free=True).of((1, 1, *tile))
     items = [standard(drawn(tile, seed))[None] for seed in range(2, 2 + CALIBRATED_ON)]
     openvino().save_model(quantized(sized(program), items), path, compress_to_fp16=False)
 
