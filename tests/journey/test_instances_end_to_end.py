@@ -76,6 +76,7 @@ def test_objects_are_found_measured_and_written(
     assert int(found.max()) == told
 
 
+@pytest.mark.slow
 def test_another_look_says_the_same(objects: Callable[[int], Objects]) -> None:
     data, run = objects(2)
     again = evaluate(run, quiet=True)

@@ -185,6 +185,7 @@ class Drowned(nn.Module):
         return self.third(heard).mean(dim=(2, 3))
 
 
+@pytest.mark.slow
 def test_a_network_that_loses_too_much_is_refused(
     journey: Journeys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_measured_again_and_elsewhere_it_is_the_same(run):
     assert whole["cases"] == 10
 
 
+@pytest.mark.slow
 def test_an_export_decides_by_the_same_threshold(run, tmp_path):
     found = run.export("onnx", tmp_path / "out", quiet=True)
     assert found["parity"]["agrees"]
