@@ -192,3 +192,16 @@ def test_the_report_tells_each_fold_and_leads_to_its_own(folded):
         assert f'href="fold_{number}/report.html"' in page
         assert f"{row['cases']} cases" in page
     assert "No history was written" not in page
+
+
+def test_a_given_test_part_stays_aside_and_the_result_says_so(tmp_path):
+    data = make_data("cells", tmp_path / "data")
+    for folder in [path for path in data.iterdir() if path.is_dir()]:
+        for number, image in enumerate(sorted(folder.iterdir())):
+            part = data / ("test" if number < 2 else "train") / folder.name
+            part.mkdir(parents=True, exist_ok=True)
+            image.rename(part / image.name)
+        folder.rmdir()
+    run = train_tiny(data, tmp_path / "run", folds=2)
+    assert not [row for row in run.evaluation["per_case"] if row["id"].startswith("test/")]
+    assert "The given test part (4 cases) belongs to no fold." in run.evaluation["notes"]

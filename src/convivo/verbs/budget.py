@@ -29,6 +29,17 @@ class Budget:
         """Seconds left of the budget; only asked where there is one."""
         return self.began + float(self.seconds or 0) - clock.monotonic()
 
+    def share(self, remaining: int, after: float) -> "Budget":
+        """The time of the next of so many trainings; what one leaves over goes to the others.
+
+        Args:
+            after: seconds that are kept for what follows all of them.
+        """
+        seconds = None
+        if self.seconds is not None:
+            seconds = max(1.0, (self.left() - after) / remaining)
+        return Budget(clock.monotonic(), seconds, self.ram, self.vram)
+
 
 def must_fit(plan: Mapping[str, Any], ram: int | None) -> None:
     """Refuse a memory that cannot even hold the weights, their gradients and two moments.

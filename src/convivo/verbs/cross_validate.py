@@ -1,6 +1,5 @@
 """train --folds: one network a fold, each unit held out by exactly one; then pooled as one run."""
 
-import time as clock
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     found: dict[int, Measured] = {}
     run = None
     for place, number in enumerate(numbers):
-        share = _share(budget, len(numbers) - place)
+        share = budget.share(len(numbers) - place, POOLING_SECONDS)
         run, measured = _train_fold(
             path, number, given, share, inspection, Fold(split=splits[number], facts=facts), asked
         )
@@ -114,14 +113,6 @@ def _must_predict(inspection: Inspection) -> None:
     if inspection.index.task == "generate":
         rule = "folds are for tasks that answer each case"
         raise UsageError("--folds", rule, "the task generate", "Leave --folds out")
-
-
-def _share(budget: Budget, remaining: int) -> Budget:
-    """The part of the time for the next of so many folds; what one leaves over goes to others."""
-    seconds = None
-    if budget.seconds is not None:
-        seconds = max(1.0, (budget.left() - POOLING_SECONDS) / remaining)
-    return Budget(clock.monotonic(), seconds, budget.ram, budget.vram)
 
 
 def _train_fold(

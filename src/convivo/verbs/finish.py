@@ -1,6 +1,7 @@
 """The end of a training: the best weights measured once on the test part, and the report."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.files import write_json
 from convivo.progress import Progress
-from convivo.reporting.content import Report
+from convivo.reporting.content import CasePicture, Report
 from convivo.reporting.page import write_report
 from convivo.training.checkpoint import save_weights
 from convivo.verbs.folder import Folder
@@ -80,7 +81,10 @@ def finish(
         folder, inspection, seed=plan["seed"], started=started, seconds=seconds,
         looks=int(part == "test"),
     )  # fmt: skip
-    _report(folder, plan, network, inspection, measured, receipt)
+    report(
+        folder, plan, inspection, measured, best_and_worst(plan, inspection, measured), receipt,
+        made_examples(plan, network, inspection, measured),
+    )  # fmt: skip
     receipt["seconds"] = round(time.monotonic() - began, 1)
     write_json(folder / "receipt.json", receipt)
     return measured
@@ -114,15 +118,17 @@ def _notes(plan: dict[str, Any], parts: Parts, ended: str) -> list[str]:
     return notes
 
 
-def _report(
+def report(
     folder: Folder,
     plan: dict[str, Any],
-    network: Any,
     inspection: Inspection,
     measured: Measured,
+    pictures: tuple[list[CasePicture], list[CasePicture]],
     receipt: dict[str, Any],
+    examples: Sequence[CasePicture] = (),
 ) -> None:
-    best, worst = best_and_worst(plan, inspection, measured)
+    """Write report.html; pictures: of the best and the worst cases."""
+    best, worst = pictures
     accepted = folder.config().get("data", {}).get("accept", [])
     notes = [f"Trained in spite of the problem {code}, which was waived." for code in accepted]
     write_report(
@@ -136,7 +142,7 @@ def _report(
             evaluation=measured.document,
             best=best,
             worst=worst,
-            examples=made_examples(plan, network, inspection, measured),
+            examples=examples,
             receipt=receipt,
             notes=notes,
         ),

@@ -14,9 +14,9 @@ from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.evaluation.evaluate import Evaluation
 from convivo.files import write_json, write_text
-from convivo.reporting.content import CasePicture, Report
-from convivo.reporting.page import write_report
+from convivo.reporting.content import CasePicture
 from convivo.training.checkpoint import save_weights
+from convivo.verbs.finish import report
 from convivo.verbs.folder import Folder
 from convivo.verbs.measure import Measured, document_of, measure, write_predictions
 from convivo.verbs.pictures import best_and_worst
@@ -71,7 +71,7 @@ def pool(
             folder, inspection, seed=plan["seed"], started=started,
             seconds=time.monotonic() - began,
         )  # fmt: skip
-        _report(folder, plan, inspection, measured, _pictures(runs, inspection, parts), receipt)
+        report(folder, plan, inspection, measured, _pictures(runs, inspection, parts), receipt)
         write_json(folder / "receipt.json", receipt)
     finally:
         folder.release()
@@ -147,7 +147,8 @@ def pooled(
         }
         for number, part in enumerate(parts)
     ]
-    document["notes"] = [POOLED.format(len(parts)), *_notes(parts)]
+    aside = [f"{note[0].upper()}{note[1:]}." for note in splits[0].notes[1:]]
+    document["notes"] = [POOLED.format(len(parts)), *aside, *_notes(parts)]
     return Measured(document=document, evaluation=evaluation, fit=parts[0].fit)
 
 
@@ -196,28 +197,3 @@ def _pictures(
         return [picture for picture in taken if picture is not None][:SHOWN]
 
     return turns(0), turns(1)
-
-
-def _report(
-    folder: Folder,
-    plan: dict[str, Any],
-    inspection: Inspection,
-    measured: Measured,
-    pictures: tuple[list[CasePicture], list[CasePicture]],
-    receipt: dict[str, Any],
-) -> None:
-    best, worst = pictures
-    write_report(
-        Report(
-            title=inspection.index.root.name,
-            inspection=inspection.document(),
-            config=folder.config(),
-            plan=plan,
-            split=folder.json("split.json"),
-            evaluation=measured.document,
-            best=best,
-            worst=worst,
-            receipt=receipt,
-        ),
-        folder / "report.html",
-    )

@@ -64,7 +64,7 @@ def sweep(given: dict[str, Any], budget: Budget) -> Run:
         for number in range(len(trials), given["sweep"]):
             values = _next(space, trials, given["seed"])
             say(f"trial {number} of {given['sweep']}: {_words(values)}")
-            share = _share(budget, given["sweep"] - number)
+            share = budget.share(given["sweep"] - number, FINISHING_SECONDS)
             row = _trial(path, number, values, given, share, inspection)
             trials.append(row)
             write_json(path / FILE, _document(given, space, trials))
@@ -132,14 +132,6 @@ def _next(space: Space, trials: Trials, seed: int) -> dict[str, str]:
             )
         )  # fmt: skip
     return suggested(space, study.ask())
-
-
-def _share(budget: Budget, remaining: int) -> Budget:
-    """The part of the time for the next of so many trials; what one leaves over goes to others."""
-    seconds = None
-    if budget.seconds is not None:
-        seconds = max(1.0, (budget.left() - FINISHING_SECONDS) / remaining)
-    return Budget(clock.monotonic(), seconds, budget.ram, budget.vram)
 
 
 def _trial(
