@@ -1,7 +1,8 @@
 """One trained run per kind of data, shared by all journeys; who changes one takes a copy."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ Factory = pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def journey(tmp_path_factory: Factory) -> Callable[[str], Journey]:
-    """Kind of data -> its journey, made when first asked for."""
+def journey(tmp_path_factory: Factory) -> Iterator[Callable[[str], Journey]]:
+    """Kind of data -> its journey, made when first asked for; at the end none was changed."""
     made: dict[str, Journey] = {}
 
     def of(kind: str) -> Journey:
@@ -21,7 +22,10 @@ def journey(tmp_path_factory: Factory) -> Callable[[str], Journey]:
             made[kind] = make_journey(kind, tmp_path_factory.mktemp(kind))
         return made[kind]
 
-    return of
+    yield of
+    for kind, one in made.items():
+        receipt = json.loads((one.run.path / "receipt.json").read_text(encoding="utf-8"))
+        assert receipt["test_evaluations"] == 1, f"a test evaluated the shared run of {kind}"
 
 
 @pytest.fixture

@@ -67,8 +67,8 @@ def test_training(kind: str, capsys: Captured, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cells", "fields", "signals"])
-def test_evaluating(kind: str, journey: Journeys, capsys: Captured) -> None:
-    run = journey(kind).run.path
+def test_evaluating(kind: str, copied_run: Callable[[str], Path], capsys: Captured) -> None:
+    run = copied_run(kind)
     ram = enough(refused(capsys, "evaluate", run))
     assert main(["evaluate", str(run), "--ram", ram, "-q", "--json"]) == 0
 
