@@ -20,7 +20,7 @@ from convivo.progress import Progress
 from convivo.shortage import is_shortage
 from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
-from convivo.verbs.affording import afford, bounds_of, counted_again
+from convivo.verbs.affording import Afforded, afford, bounds_of, counted_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.choose import Facts, choose
 from convivo.verbs.facts import facts_of
@@ -29,6 +29,7 @@ from convivo.verbs.features import load_features
 from convivo.verbs.fixing import draft_plan
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.narrowing import is_open, narrowed
 from convivo.verbs.parts import Parts, build_parts
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
@@ -97,8 +98,17 @@ def fix_parts(
             )
             return draft | stored(draft), network
 
-        draft, network = redraft(chosen)
-        found = afford(draft, network, keeping_of, facts, chosen, wish, bounds, redraft)
+        said = tuple(reasons)
+
+        def afforded(wanted: Settings, *why: str) -> Afforded:
+            reasons[:] = [*said, *why]
+            return afford(
+                *redraft(wanted), keeping_of, facts, wanted, wish, bounds, redraft
+            )  # fmt: skip
+
+        found = afforded(chosen)
+        if where.type == "cpu" and is_open(wish, chosen, facts.task, budget):
+            found = narrowed(found, afforded, lambda: budget.left() - budget.reserve)
         draft, network, chosen = found.draft, found.network, found.chosen
         # told beside what is measured: it is this machine's, and no part of a plan to repeat
         draft["measured"] = {"seconds_foretold": draft["seconds_per_step"]}

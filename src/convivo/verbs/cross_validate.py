@@ -57,6 +57,7 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     found: dict[int, Measured] = {}
     run = None
     for place, number in enumerate(numbers):
+        given = as_wide(given, path)
         share = budget.share(len(numbers) - place, POOLING_SECONDS)
         run, measured = _train_fold(
             path, number, given, share, inspection, Fold(split=splits[number], facts=facts), asked
@@ -132,6 +133,21 @@ def _train_fold(
     finally:
         if (path / f"fold_{number}" / "plan.json").exists() and not has_folds(path):
             write_json(path / FILE, asked)
+
+
+def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The arguments of a training that takes the width which the first of its kind came to.
+
+    Where the time settles the width, that is one of all: answers of one kind are pooled.
+    """
+    plans = sorted(path.glob("*/plan.json"))
+    wish = settings_of(given)
+    if not plans or wish.net.name is not None or wish.net.width is not None:
+        return given
+    plan = read_json(plans[0])
+    if plan["task"] != "segment":
+        return given
+    return given | {"settings": (*given["settings"], f"net.width={plan['network']['width']}")}
 
 
 def _parts(split: Split) -> str:
