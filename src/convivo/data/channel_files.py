@@ -95,13 +95,15 @@ def gathered(
     """
     if rule is None:
         return {path: CaseFiles(files=(path,)) for path in files}
-    folders = dict.fromkeys(path.parent for path in files)
+    folders = dict.fromkeys(path.parent for path in files if is_item(path))  # no DICOM folders
     known = {folder: _cases_in(folder, rule) for folder in folders}
     found = {path: one for cases in known.values() for one in cases for path in one.files}
     asked = {found[path] for path in files if path in found}
     for path in files:
-        mates = [one for one in known[path.parent] if one in asked] if path not in found else []
-        if path not in found and not _goes_with(path, mates, rule, named):
+        if path in found:
+            continue
+        mates = [one for one in known.get(path.parent, ()) if one in asked]
+        if not _goes_with(path, mates, rule, named):
             found[path] = CaseFiles(files=(path,))
     return found
 
