@@ -110,7 +110,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(journey: Journeys, tmp_path: Pat
 
 def test_a_terminated_run_saves_itself_and_says_so(journey: Journeys, tmp_path: Path) -> None:
     data, out = journey("cells").data, tmp_path / "run"
-    process = start(data, out, "--json", "--set", "train.steps=100000")
+    process = start(data, out, "--json")
     wait_for_steps(process, out)
     process.send_signal(signal.SIGTERM)
     answer, complaints = process.communicate(timeout=60)

@@ -58,7 +58,6 @@ def test_planning(words: list[str], capsys: Captured) -> None:
 def test_training(kind: str, capsys: Captured, tmp_path: Path) -> None:
     data, out = make_data(kind, tmp_path / "data"), tmp_path / "run"
     words = ["train", data, "--out", out, "--epochs", 1, "--threads", 1, "--set", *TINY]
-    words += ["--set", "train.steps=1"]
     ram = enough(refused(capsys, *words))
     assert not out.exists()
     assert main([*map(str, words), "--ram", ram, "-q", "--json"]) == 0

@@ -105,6 +105,31 @@ def test_natural_order() -> None:
     assert sorted(["b10", "b9", "a", "10", "9"], key=natural) == ["9", "10", "a", "b9", "b10"]
 
 
+def test_folders_of_labels_are_no_inputs(tmp_path: Path) -> None:
+    for name in ("imagesTs/a.png", "imagesTs/b.png", "labelsTs/a.png", "labelsTs/b.png"):
+        picture(tmp_path / name)
+    assert names(tmp_path) == ["imagesTs/a.png", "imagesTs/b.png"]
+    assert names(tmp_path / "labelsTs") == ["a.png", "b.png"], "named, they are"
+
+
+def test_the_two_files_of_a_pair_are_one_input(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    for folder in ("a", "b/c"):  # of which no layout is known
+        (tmp_path / folder).mkdir(parents=True)
+        image = nibabel.Nifti1Pair(np.zeros((5, 4, 3), np.int16), np.eye(4))
+        nibabel.save(image, tmp_path / folder / "s.img")
+    picture(tmp_path / "b" / "d" / "e" / "p.png")
+    assert names(tmp_path) == ["a/s.hdr", "b/c/s.hdr", "b/d/e/p.png"]
+
+
+def test_a_store_in_a_folder_is_an_input(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    for folder in ("a/x", "b/y"):
+        zarr.save_array(str(tmp_path / folder / "s.zarr"), np.zeros((7, 9), np.uint8))
+    assert names(tmp_path) == ["a/x/s.zarr", "b/y/s.zarr"]
+    assert names(tmp_path / "a/x/s.zarr") == ["s.zarr"]
+
+
 def test_sources_may_be_links(tmp_path: Path) -> None:
     real = picture(tmp_path / "real" / "a.png")
     (tmp_path / "linked").mkdir()

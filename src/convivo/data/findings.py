@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from convivo.data.classes import totals
-from convivo.data.loading import GRID_TOLERANCE
+from convivo.data.joining import GRID_TOLERANCE
 from convivo.data.numbered_maps import numbering
 from convivo.data.problems import WHOLE, problem
 from convivo.data.sample import Case, Header, Index, Problem

@@ -9,15 +9,15 @@ from types import MappingProxyType
 
 import numpy as np
 
+from convivo.data.joining import check_grids, read_joined
 from convivo.data.numbered_maps import numbering, object_map
-from convivo.data.readers import label_header, read, read_events, read_labels
-from convivo.data.sample import Case, Events, Header, Index, Raw, Sample
+from convivo.data.readers import label_header, read_events, read_labels
+from convivo.data.sample import Case, Events, Header, Index, Sample
 from convivo.data.strays import strays_of
 from convivo.errors import DataError, ShapeError
 
 NO_STRAYS: Mapping[int, int] = MappingProxyType({})
 Target = int | float | np.ndarray | Events | None
-GRID_TOLERANCE = 0.5  # voxels that the corners of image and label may lie apart
 
 
 def load(case: Case, index: Index) -> Sample:
@@ -32,19 +32,19 @@ def load(case: Case, index: Index) -> Sample:
         ShapeError: files of one case differ in shape, or image and label lie differently in space.
         DataError: a label value that is no class.
     """
-    raws = [read(path, case.index) for path in case.image]
-    _check_alike(case, raws)
-    header = raws[0].header
-    array = raws[0].array if len(raws) == 1 else np.concatenate([raw.array for raw in raws])
+    given = index.extra.get("channel_names", ())
+    names = given if isinstance(given, tuple | list) else ()
+    raw = read_joined(case.image, case.index, names=names)
+    header = raw.header
     return Sample(
         id=case.id,
-        image=array,
+        image=raw.array,
         target=_target(case, index, header),
         axes=header.axes,
         spacing=header.spacing,
         spacing_unit=header.spacing_unit,
         affine=header.affine,
-        channel_names=_channel_names(index, [raw.header for raw in raws], len(array)),
+        channel_names=header.channel_names,
         unit=case.subject or case.id,
         source=case.image if case.label is None else (*case.image, case.label),
     )
@@ -125,41 +125,6 @@ def as_indexed(labels: np.ndarray, index: Index, path: str) -> np.ndarray:
     return classes if how is None else object_map(classes, how, path)
 
 
-def _check_alike(case: Case, raws: Sequence[Raw]) -> None:
-    first = raws[0].header
-    for path, raw in zip(case.image[1:], raws[1:], strict=True):
-        if raw.header.shape != first.shape:
-            rule = f"the channels of one case have one shape, {first.shape}"
-            raise ShapeError(path, rule, raw.header.shape, "Bring them to one grid")
-        if first.affine is not None and raw.header.affine is not None:
-            _check_grids(path, first, raw.header)
-
-
 def _check_place(case: Case, image: Header, label: Header) -> None:
     if label.affine is not None and case.label is not None:
-        _check_grids(case.label, image, label)
-
-
-def _check_grids(path: str, one: Header, other: Header) -> None:
-    """Refuse grids of one shape that lie differently: voxel k is not the same place in both.
-
-    A shift as a whole is let pass (origins are often lost in conversion), a turn or flip is not.
-    """
-    assert one.affine is not None
-    assert other.affine is not None
-    difference = (one.affine[:3, :3] - other.affine[:3, :3]) * np.asarray(one.shape[:3])
-    apart = np.abs(difference).max()
-    if one.axes == other.axes and apart <= GRID_TOLERANCE * min(one.spacing or (1.0,)):
-        return
-    rule = f"files of a case lie on the same voxels (axes {one.axes}, spacing {one.spacing})"
-    got = f"axes {other.axes}, spacing {other.spacing}, corners {apart:.3g} mm apart"
-    raise ShapeError(path, rule, got, "Resample or reorient one to the other")
-
-
-def _channel_names(index: Index, headers: Sequence[Header], channels: int) -> tuple[str, ...]:
-    own = tuple(name for header in headers for name in header.channel_names)
-    if len(own) == channels:
-        return own
-    given = index.extra.get("channel_names", ())
-    names = tuple(map(str, given)) if isinstance(given, tuple | list) else ()
-    return names if len(names) == channels else ()
+        check_grids(case.label, image, label)

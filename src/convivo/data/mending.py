@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from convivo.arrays.orientation import canonical
-from convivo.data.loading import GRID_TOLERANCE, as_indexed, label_map
+from convivo.data.joining import GRID_TOLERANCE
+from convivo.data.loading import as_indexed, label_map
 from convivo.data.numbered_maps import numbering
 from convivo.data.readers import is_item, label_header, read
 from convivo.data.sample import Case, Header, Index

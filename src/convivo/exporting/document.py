@@ -6,6 +6,7 @@ from importlib import metadata
 from math import inf
 from typing import Any
 
+from convivo.data.channel_files import KEY
 from convivo.data.readers import format_of
 from convivo.inference.backends.program import Program
 from convivo.inference.predictor import Predictor
@@ -81,6 +82,7 @@ def pipeline_document(
         "tiling": {"overlap": predictor.overlap, **tiling},
         "output": _output(plan, predictor),
         "made": dict(made),
+        **({KEY: plan[KEY]} if plan.get(KEY) else {}),
     }
 
 

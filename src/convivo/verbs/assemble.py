@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from convivo.data.channel_files import KEY
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split, make_split
 from convivo.errors import PlanError, ShapeError, UsageError
@@ -26,7 +27,7 @@ from convivo.verbs.choose import Facts, choose
 from convivo.verbs.facts import facts_of
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import load_features
-from convivo.verbs.fixing import draft_plan
+from convivo.verbs.fixing import channel_files, draft_plan
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.narrowing import is_open, narrowed
@@ -85,8 +86,8 @@ def fix_parts(
         return store_entry(draft, inspection, split, limit, wished=place is not None)
 
     if given is not None:
-        draft = given_plan(given)
-        draft |= stored(draft)
+        draft = {k: value for k, value in given_plan(given).items() if k != KEY}
+        draft |= stored(draft) | channel_files(inspection)
         draft["threads"] = set_threads(chosen.train.threads or draft["threads"])
         network = own if own is not None else build_network(draft)
     else:

@@ -7,6 +7,7 @@ from torch import nn
 
 from convivo.architectures.outline import outlined
 from convivo.arrays.preparation import Preparation
+from convivo.data.channel_files import KEY, rule_of
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.errors import ConfigError, PlanError, UsageError
@@ -74,6 +75,7 @@ def draft_plan(
         "memory_layout": "contiguous",
         "reasons": reasons,
         "batch": train.batch,
+        **channel_files(inspection),
     }
     if facts.task == "generate":
         _must_be_two(network)
@@ -84,6 +86,12 @@ def draft_plan(
         _must_be_held(plan)
         network = build_network(plan)
     return plan, network
+
+
+def channel_files(inspection: Inspection) -> dict[str, Any]:
+    """The plan's key for which files are channels of one case; none where a case is one file."""
+    rule = rule_of(inspection.index.extra)
+    return {} if rule is None else {KEY: rule.document()}
 
 
 def _must_be_held(plan: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from convivo.data.channel_files import rule_of
 from convivo.errors import UsageError
 from convivo.inference.fitting import Fitting
 from convivo.progress import Progress
@@ -44,7 +45,8 @@ def predict(
 
     Args:
         run: a run or its folder.
-        inputs: a file, files, or folders.
+        inputs: a file, files, or folders; files that are channels of one case, as the training's
+            data had them, are one input.
         out: the folder to write to. Finished outputs in it are skipped unless `overwrite`.
         shard: "I/N": the I-th of N equal parts of the inputs, counted from 1.
         backend: what computes: "torch", "openvino", "onnx", or "auto": the one that has been
@@ -71,7 +73,8 @@ def predict(
     must_compute(backend, device, precision)
     _check_out(out)
     plan = run.plan
-    found = find_inputs([inputs] if isinstance(inputs, str | Path) else list(inputs))
+    given = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    found = find_inputs(given, rule_of(plan))
     mine = _shard(found, shard)
     set_threads(threads or plan["threads"])
     network = run.network.to(pick_device(device_for(backend, device)))
@@ -140,7 +143,7 @@ def _shard(found: list[Input], shard: str | None) -> list[Input]:
 def _check_targets(found: list[Input], out: Path) -> None:
     """Refuse to write two maps to one file, or a map over an image."""
     targets = {one.id: (out / one.map_name).resolve() for one in found}
-    sources = {one.path.resolve() for one in found}
+    sources = {path.resolve() for one in found for path in one.files}
     over = next((name for name, target in targets.items() if target in sources), None)
     if over is not None:
         remedy = "Name another folder"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,16 @@ class Worker:
         return [one for one in inputs if not table.has(_name(one, beats))]
 
     def sample(self, one: Input) -> Sample:
-        limit = self.fitting.limit
+        """Raises ReadError, ShapeError, and PlanError where memory would not hold it."""
+        index = self.index
+        if one.case is not None:
+            one.case.require_whole()
+            index = replace(index, extra={"channel_names": one.case.names})
         must_hold_input(
-            one.path, one.index, self.preparation, limit,
+            one.files, one.index, self.preparation, self.fitting.limit,
             weights=self.weights, least_of=self._least,
         )  # fmt: skip
-        return load(Case(id=one.id, image=(str(one.path),), index=one.index), self.index)
+        return load(Case(id=one.id, image=tuple(map(str, one.files)), index=one.index), index)
 
     @property
     def table_name(self) -> str:

@@ -1,6 +1,7 @@
 """The memory that evaluate and predict stay within, and what reading an input needs of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def hold_little(limit: int | None) -> None:
 
 
 def must_hold_input(
-    path: Path,
+    paths: Sequence[Path],
     index: int | None,
     preparation: Preparation,
     limit: int | None,
@@ -59,7 +60,8 @@ def must_hold_input(
     """Refuse an input that could not even be read and prepared.
 
     Args:
-        path, index: the file, and the item of it. limit: bytes of the process; None for any.
+        paths, index: the file, or one for each channel, and the item of it.
+        limit: bytes of the process; None for any.
         weights: bytes of the network. least_of: shape (C, *S) of a prepared image -> bytes of its
             smallest pass, asked only for the message.
     Raises:
@@ -68,7 +70,8 @@ def must_hold_input(
     if limit is None:
         return
     try:
-        header = read_header(path, index)
+        header = read_header(paths[0], index)
+        header = replace(header, channels=header.channels * len(paths))
         if len(header.shape) != preparation.spatial_dims:
             return
         data = input_bytes(header, preparation)
@@ -81,7 +84,7 @@ def must_hold_input(
         shape = " x ".join(map(str, header.shape))
         rule = f"needs at least {need:,} MiB to read, prepare and predict {shape} values"
         remedy = f"Give --ram {ceil(need / 10) * 10}M, or cut the input into parts"
-        raise PlanError(path, rule, f"{limit / MIB:,.0f} MiB", remedy)
+        raise PlanError(paths[0], rule, f"{limit / MIB:,.0f} MiB", remedy)
 
 
 def input_bytes(header: Header, preparation: Preparation) -> int:

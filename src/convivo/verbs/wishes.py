@@ -7,12 +7,17 @@ from typing import Any
 from torch import nn
 
 from convivo.config import build, merge, read_toml
+from convivo.errors import UsageError
 from convivo.verbs.folder import Folder
 from convivo.verbs.settings import Settings
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
-    """Command line over --set over --config."""
+    """Command line over --set over --config.
+
+    Raises:
+        UsageError: --epochs and --set train.steps, which would both say how long.
+    """
     base = read_toml(Path(given["config"])) if given["config"] else {}
     values = merge(base, list(given["settings"]))
     wish = build(Settings, values)
@@ -29,8 +34,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
     if isinstance(given["net"], nn.Module):
         name["name"] = type(given["net"]).__name__
     train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
-    if "epochs" in train:  # a schedule taken over from an earlier run's configuration gives way
-        train |= {"steps": None, "validate_every": None}
+    train |= _schedule_given_way(train, list(given["settings"]))
     if given["seed"] or "seed" not in values.get("train", {}):
         train["seed"] = given["seed"]
     train |= {"precision": given["precision"]} if given["precision"] != "auto" else {}
@@ -42,6 +46,20 @@ def settings_of(given: dict[str, Any]) -> Settings:
             "train": wish.train.model_copy(update=train),
         }
     )
+
+
+def _schedule_given_way(train: Mapping[str, Any], settings: list[str]) -> dict[str, None]:
+    """With --epochs a schedule taken over from an earlier run's configuration gives way."""
+    if "epochs" not in train:
+        return {}
+    asked = merge({}, settings).get("train", {})
+    if "steps" in asked:
+        rule, got = (
+            "the length of a training is given once",
+            f"train.steps={asked['steps']} as well",
+        )
+        raise UsageError("--epochs", rule, got, "Leave one of the two out")
+    return dict.fromkeys({"steps", "validate_every"} - set(asked))
 
 
 def with_task_of(wish: Settings, plan: Mapping[str, Any]) -> Settings:

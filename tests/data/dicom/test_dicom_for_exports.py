@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from convivo import __version__
+from convivo.data.readers import read
+from convivo.errors import ReadError
 from convivo.exporting.copying import NAME, copy_runner
 from convivo.exporting.runner.inputs import find_items
 from convivo.verbs.inputs import find_inputs
@@ -38,6 +40,37 @@ def test_series_are_found_as_predict_finds_them(dicom, tmp_path):
         assert mine == theirs
     names = [item.map_name for item in find_items([str(tmp_path / "in")])]
     assert names == ["both#0.dcm", "both#1.dcm", "scan2/files.dcm", "scan10/files.dcm"]
+
+
+def test_a_series_that_lacks_slices_is_told(dicom, tmp_path):
+    for number in (2, 3):
+        dicom.series(
+            tmp_path / "two", dicom.volume(), series=f"1.2.{number}", name=f"{number}_{{}}"
+        )
+    alone = dicom.series(tmp_path / "alone", dicom.volume(), series="1.2.4")
+    whole = dicom.series(tmp_path / "whole", dicom.volume(), series="1.2.5")
+    for path in (tmp_path / "two" / "2_2", alone / "2.dcm"):
+        path.unlink()
+    expected = {tmp_path: ["alone", "two#0", "two#1", "whole"], alone: ["alone"]}
+    expected |= {tmp_path / "two": ["two#0", "two#1"], whole: ["whole"]}
+    for given, names in expected.items():
+        mine = [(item.name, item.path, item.index) for item in find_items([str(given)])]
+        theirs = find_inputs([given])
+        assert mine == [(one.id, one.path, one.index) for one in theirs]
+        assert [one.id for one in theirs] == names
+        broken = {"alone", "two#0"} & set(names)
+        assert {one.id for one in theirs if _fault(one)} == broken
+    assert "the slices of a series are complete; got 1 missing among" in _fault(
+        find_inputs([alone])[0]
+    )
+
+
+def _fault(one):
+    try:
+        read(one.path, one.index)
+    except ReadError as error:
+        return str(error)
+    return ""
 
 
 def test_a_damaged_file_is_an_item_that_says_so(dicom, tmp_path):

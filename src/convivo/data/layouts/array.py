@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convivo.data import sandbox
-from convivo.data.layouts.image_mask import IMAGES
+from convivo.data.file_words import IMAGES
 from convivo.data.layouts.listing import (
     dimensions,
     folders,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from convivo.data.layouts.image_mask import IMAGES, LABELS
+from convivo.data.file_words import IMAGES, LABELS
 from convivo.data.layouts.listing import (
     SPLITS,
     dimensions,

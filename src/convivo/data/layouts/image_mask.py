@@ -6,8 +6,21 @@ and one folder per case with a file per channel and one of labels.
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from convivo.data.channel_files import KEY, ChannelFiles
+from convivo.data.file_words import (
+    IMAGES,
+    LABELS,
+    TO_PREDICT,
+    Pairs,
+    label_part,
+    mixed_pairs,
+    names_label,
+    pair,
+    parts_of_case,
+)
 from convivo.data.layouts.listing import (
     dimensions,
     folders,
@@ -18,35 +31,12 @@ from convivo.data.layouts.listing import (
     relative,
     split_folders,
 )
-from convivo.data.layouts.names import (
-    Pairs,
-    label_part,
-    mixed_pairs,
-    names_label,
-    pair,
-    parts_of_case,
-)
 from convivo.data.problems import problem
 from convivo.data.sample import Case, Index, Problem, Split
 from convivo.errors import ReadError
 
 NAME = "image-mask"
 
-IMAGES = ("images", "image", "imgs", "img", "imagestr")
-LABELS = (
-    "labels",
-    "label",
-    "masks",
-    "mask",
-    "annotations",
-    "annotation",
-    "gt",
-    "ground_truth",
-    "groundtruth",
-    "segmentations",
-    "labelstr",
-)
-TO_PREDICT = ("imagests", "images_test")
 FOLDERS_TRIED = 3
 CASES_TRIED = 20
 
@@ -72,7 +62,7 @@ def index(root: Path) -> Index:
         ReadError: no image has a label, or none of the images can be read.
     """
     if _one_folder_per_case(root):
-        return _index(root, *_channel_cases(root), unlabelled=[])
+        return replace(_index(root, *_channel_cases(root), unlabelled=[]), extra=_rule(root))
     cases: list[Case] = []
     problems: list[Problem] = []
     unlabelled: list[Path] = []
@@ -209,9 +199,7 @@ def _first_folders(root: Path, count: int) -> list[Path]:
 
 def _channel_cases(root: Path) -> tuple[list[Case], list[Problem]]:
     """A case per folder: its parts but the label are channels, in the order of their names."""
-    usual = _usual_parts(root) or frozenset()
-    label = str(label_part(usual))
-    channels = sorted(part for part in usual if not names_label(part))
+    label, channels = str(label_part(_usual_parts(root) or ())), _channels(root)
     every = {folder: parts_of_case(item_files(folder)) for folder in folders(root)}
     every = {folder: parts for folder, parts in every.items() if parts}
     cases, problems = [], []
@@ -228,3 +216,14 @@ def _channel_cases(root: Path) -> tuple[list[Case], list[Problem]]:
         case_id = relative(parts[channels[0]], root)
         cases.append(Case(id=case_id, image=files, label=str(parts[label].absolute())))
     return cases, problems
+
+
+def _channels(root: Path) -> list[str]:
+    """The parts of a case that are channels, in their order."""
+    return sorted(part for part in _usual_parts(root) or () if not names_label(part))
+
+
+def _rule(root: Path) -> dict[str, object]:
+    """How the files of a case are told, where it has several."""
+    parts = tuple(_channels(root))
+    return {KEY: ChannelFiles(by="folder", parts=parts)} if len(parts) > 1 else {}

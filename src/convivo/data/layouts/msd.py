@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from convivo.data.file_words import Pairs, pair
 from convivo.data.layouts.image_mask import pairing_problems
 from convivo.data.layouts.listing import dimensions, item_files, natural, relative
-from convivo.data.layouts.names import Pairs, pair
 from convivo.data.problems import problem
 from convivo.data.sample import Case, Index, Problem
 from convivo.errors import ReadError

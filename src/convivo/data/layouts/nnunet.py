@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from convivo.data.channel_files import KEY, ChannelFiles
 from convivo.data.layouts import msd
 from convivo.data.layouts.listing import dimensions, item_files, natural, relative
 from convivo.data.problems import problem
@@ -64,7 +65,7 @@ def index(root: Path) -> Index:
     cases = [_case(root, images[name], labels[name]) for name in names]
     problems += _alone(root, images, labels)
     values, classes, regions = msd.classes_and_regions(root, found.get("labels"))
-    extra: dict[str, object] = {"channel_names": channels}
+    extra: dict[str, object] = {"channel_names": channels} | _rule(images[names[0]], channels)
     return Index(
         layout=NAME,
         root=root,
@@ -112,6 +113,14 @@ def _case(root: Path, files: dict[int, Path], label: Path) -> Case:
         image=tuple(str(path.absolute()) for path in ordered),
         label=str(label.absolute()),
     )
+
+
+def _rule(files: dict[int, Path], channels: tuple[str, ...]) -> dict[str, object]:
+    """How the files of a case are told, where it has several."""
+    if len(files) == 1:
+        return {}
+    parts = tuple(f"{number:04d}" for number in sorted(files))
+    return {KEY: ChannelFiles(by="number", parts=parts, names=channels)}
 
 
 def _alone(root: Path, images: Images, labels: dict[str, Path]) -> Iterator[Problem]:

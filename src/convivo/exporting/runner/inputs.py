@@ -1,29 +1,33 @@
 """What the runner is given: files, or folders with files, as a list of single inputs."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.naming import TEXT, map_name
-from convivo.data.readers import (
-    SECOND_HALVES,
-    format_of,
-    is_folder_item,
-    read_header,
-    reader_for,
-    suffix_of,
-)
+from convivo.data.channel_files import CaseFiles, ChannelFiles, gathered
+from convivo.data.naming import input_files, map_name
+from convivo.data.readers import format_of, is_folder_item, read_header
 from convivo.errors import ConvivoError, ReadError, UsageError
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image, volume, series or record. name: among the outputs. index: in a container."""
+    """One image, volume, series or record.
+
+    name: among the outputs. path: its file, of channels that are files of their own the first.
+    index: in a container. case: the files of its channels, where it has several.
+    """
 
     name: str
     path: Path
     index: int | None = None
+    case: CaseFiles | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it is read from."""
+        return (self.path,) if self.case is None else self.case.files
 
     @property
     def map_name(self) -> str:
@@ -36,21 +40,27 @@ class Item:
         return Path(self.name).with_suffix("").as_posix()
 
 
-def find_items(given: Sequence[str]) -> list[Item]:
+def find_items(given: Sequence[str], channels: ChannelFiles | None = None) -> list[Item]:
     """Every single input behind the paths, in natural order within each.
 
     A container stands for its items, a folder of DICOM files for its series.
 
+    Args:
+        channels: which files are those of one case, as the data of the training had them.
     Raises:
         ReadError: a path that does not exist, or nothing readable. UsageError: two inputs would
         have one name among the outputs.
     """
     found: list[Item] = []
-    for path in map(Path, given):
+    paths = list(map(Path, given))
+    for path in paths:
         if not path.exists():
             raise ReadError(path, "the input must exist", "nothing", "Check the path")
-        several = path.is_dir() and not is_folder_item(path)
-        found += _in_folder(path.absolute()) if several else _of(path, path.name)
+    named = [path for path in paths if not _is_folder(path)]
+    cases = gathered(named, channels, named=True)
+    for path in paths:
+        items = _in_folder(path.absolute(), channels) if _is_folder(path) else _of(path, path.name)
+        found += items if _is_folder(path) else _joined(items, cases, path.parent, found)
     if not found:
         rule, remedy = "an image, volume or signal", "Name the files"
         raise ReadError(", ".join(given), rule, "no readable file", remedy)
@@ -68,7 +78,7 @@ def must_have_own_maps(items: Sequence[Item], out: Path) -> None:
     Raises:
         UsageError: it names the first of them.
     """
-    sources = {item.path.resolve() for item in items}
+    sources = {path.resolve() for item in items for path in item.files}
     taken: dict[Path, str] = {}
     for item in items:
         target = (out / item.map_name).resolve()
@@ -82,39 +92,40 @@ def must_have_own_maps(items: Sequence[Item], out: Path) -> None:
         taken[target] = item.name
 
 
-def _in_folder(root: Path) -> list[Item]:
-    from convivo.data.readers.dicom.catalogue import visible_files  # only folders need DICOM
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not is_folder_item(path)
 
-    files = [path for path in visible_files(root) if _is_input(path)]
+
+def _joined(
+    items: Iterable[Item], cases: Mapping[Path, CaseFiles], root: Path, there: Sequence[Item] = ()
+) -> list[Item]:
+    """The items, those that are channels of one case as one, named after its first file."""
+    found: list[Item] = []
+    told = {item.case for item in there}
+    for item in items:
+        case = cases.get(item.path)
+        if case is None or case in told:
+            continue
+        if not case.single:
+            item = Item(_inside(case.files[0], root), case.files[0], case=case)
+            told.add(case)
+        found.append(item)
+    return found
+
+
+def _in_folder(root: Path, rule: ChannelFiles | None) -> list[Item]:
+    files = input_files(root)
     found = _series(root) if all(format_of(path) == "dicom" for path in files) else []
-    found = found or [one for path in files for one in _of(path, _inside(path, root))]
+    if not found:
+        each = (one for path in files for one in _of(path, _inside(path, root)))
+        found = _joined(each, gathered(files, rule), root)
     return sorted(found, key=lambda item: _natural(item.name))
 
 
-def _is_input(path: Path) -> bool:
-    suffix = suffix_of(path)
-    return suffix not in (None, *TEXT, *SECOND_HALVES) and reader_for(path) is not None
-
-
 def _series(root: Path) -> list[Item]:
-    """Every volume of a folder of DICOM files, and the files that cannot be read.
+    from convivo.data.readers.dicom.places import series_below  # only folders need DICOM
 
-    What is wrong with them, and with a volume that lacks slices, is told when they are read.
-    """
-    from convivo.data.readers.dicom.catalogue import dicom_files
-    from convivo.data.readers.dicom.places import items_of
-    from convivo.data.readers.dicom.scanning import Scan, scan_all
-
-    files = list(dicom_files(root))
-    if not files:
-        return []
-    seen = scan_all(files)
-    volumes = items_of(root, [one for one in seen if isinstance(one, Scan)])
-    broken = [p for p, one in zip(files, seen, strict=True) if not isinstance(one, Scan)]
-    return [
-        *(Item(one.id, Path(one.path), one.index) for one in volumes),
-        *(Item(_inside(path, root), path) for path in broken),
-    ]
+    return [Item(name, path, index) for name, path, index in series_below(root)]
 
 
 def _inside(path: Path, root: Path) -> str:

@@ -48,7 +48,7 @@ def _run(folder: Path, asked: argparse.Namespace) -> int:
     pipeline, out = read_pipeline(folder), Path(asked.out)
     if out.exists() and not out.is_dir():
         raise UsageError(out, "--out must be a folder", "a file", "Name another one")
-    items = find_items(asked.inputs)
+    items = find_items(asked.inputs, pipeline.channel_files)
     if pipeline.kind == "map":
         must_have_own_maps(items, out)
     answers = _opened(pipeline, asked.precision, asked.threads)

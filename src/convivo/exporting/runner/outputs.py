@@ -12,6 +12,7 @@ from convivo.arrays.channels import select_channels
 from convivo.arrays.normalization import denormalize
 from convivo.arrays.placement import Placement
 from convivo.arrays.preparation import prepare, prepare_positions, restore_labels
+from convivo.data.joining import read_joined
 from convivo.data.prediction_table import PredictionTable
 from convivo.data.readers import read, stem_of, write_labels
 from convivo.data.readers.pictures import image_suffix, write_image
@@ -60,7 +61,7 @@ class Writer:
 
     def do(self, item: Item) -> None:
         """Read, prepare, answer and write one input."""
-        pipeline, raw = self.answers.pipeline, read(item.path, item.index)
+        pipeline, raw = self.answers.pipeline, _read(item)
         if pipeline.kind == "map":
             self._map(item, raw)
             return
@@ -157,6 +158,13 @@ def stored(output: Mapping[str, Any], labels: np.ndarray) -> tuple[np.ndarray, d
     values = values.astype(np.result_type(*map(np.min_scalar_type, values.tolist())))
     names = dict(zip(values.tolist(), output["classes"], strict=True))
     return values[labels], {value: name for value, name in names.items() if value}
+
+
+def _read(item: Item) -> Raw:
+    if item.case is None:
+        return read(item.path, item.index)
+    item.case.require_whole()
+    return read_joined(item.case.files, names=item.case.names)
 
 
 def _channel_names(raw: Raw) -> tuple[str, ...]:

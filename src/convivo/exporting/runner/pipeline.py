@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convivo.arrays.preparation import Preparation
+from convivo.data.channel_files import ChannelFiles, rule_of
 from convivo.errors import ReadError
 from convivo.inference.tiles import Tiles
 
@@ -20,7 +21,7 @@ class Pipeline:
     folder: where its model lies. model: {"format", "file", "bounds", "precision"}. preparation:
     what is done to an image before. mode, size, before, reference: how the network is shown its
     items. batch: of a pass. tiles: what larger images are cut into. output: what the answer is,
-    see `answers`.
+    see `answers`. channel_files: which files are channels of one case; None where none are.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Pipeline:
     batch: int
     tiles: Tiles
     output: Mapping[str, Any]
+    channel_files: ChannelFiles | None = None
 
     @property
     def items(self) -> int | None:
@@ -85,6 +87,7 @@ def pipeline_of(document: Mapping[str, Any], folder: Path) -> Pipeline:
         batch=int(document["batch"]),
         tiles=Tiles(size=size, multiple=multiple, overlap=overlap, margin=margin, step=step),
         output=document["output"],
+        channel_files=rule_of(document),
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.readers.dicom.catalogue import image_planes
-from convivo.data.readers.dicom.scanning import Scan
+from convivo.data.readers.dicom.catalogue import dicom_files, image_planes
+from convivo.data.readers.dicom.scanning import Scan, scan_all
 from convivo.data.readers.dicom.volumes import Volume, volumes_of
 
 
@@ -43,6 +43,21 @@ def items_of(root: Path, scans: Sequence[Scan]) -> list[Item]:
         identity = name if single else f"{name}#{index}"
         items.append(Item(id=identity, path=where, index=index, volume=volume))
     return items
+
+
+def series_below(root: Path) -> list[tuple[str, Path, int | None]]:
+    """Id, path and index of every volume of a folder of DICOM files, and of files not readable.
+
+    What is wrong with them, and with a volume that lacks slices, is told when they are read.
+    """
+    files = list(dicom_files(root))
+    seen = scan_all(files) if files else []
+    volumes = items_of(root, [one for one in seen if isinstance(one, Scan)])
+    broken = [p for p, one in zip(files, seen, strict=True) if not isinstance(one, Scan)]
+    return [
+        *((one.id, Path(one.path), one.index) for one in volumes),
+        *((path.relative_to(root).as_posix(), path, None) for path in broken),
+    ]
 
 
 def _inside(where: str, paths: Sequence[str], scans: Sequence[Scan]) -> Sequence[Scan]:

@@ -1,6 +1,6 @@
-"""Words of file names that say image or label: pairs told apart by name, files of one case.
+"""Words of file and folder names that say image or label: pairs told apart by name, parts of cases.
 
-What `image_mask` knows of names; nothing is opened here.
+What layouts, and whoever is given files to predict, know of names; nothing is opened here.
 """
 
 import re
@@ -9,6 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convivo.data.readers import stem_of
+
+IMAGES = ("images", "image", "imgs", "img", "imagestr")
+LABELS = (
+    "labels",
+    "label",
+    "masks",
+    "mask",
+    "annotations",
+    "annotation",
+    "gt",
+    "ground_truth",
+    "groundtruth",
+    "segmentations",
+    "labelstr",
+)
+TO_PREDICT = ("imagests", "images_test")
+LABEL_FOLDERS = frozenset((*LABELS, "labelsts", "labels_test"))
 
 IMAGE_WORDS = "image|images|img|orig|raw"
 LABEL_WORDS = (
@@ -123,3 +140,26 @@ def label_part(parts: Iterable[str]) -> str | None:
         ('seg', None)
     """
     return min(filter(names_label, parts), key=lambda part: (len(part), part), default=None)
+
+
+def outside_label_folders(files: Iterable[Path], root: Path) -> list[Path]:
+    """Those that do not lie, below `root`, in a folder of labels that has others beside it.
+
+    Example:
+        >>> names = ("imagesTs/a.png", "labelsTs/a.png", "p/masks/b.png")
+        >>> [str(path) for path in outside_label_folders(map(Path, names), Path())]
+        ['imagesTs/a.png', 'p/masks/b.png']
+    """
+    files = list(files)
+    steps = {p: p.relative_to(root).parts[:-1] if p.is_relative_to(root) else () for p in files}
+    first = {
+        path: next((n for n, name in enumerate(names) if name.lower() in LABEL_FOLDERS), None)
+        for path, names in steps.items()
+    }  # of the steps, the one that says label
+    others = {
+        names[:n]
+        for path, names in steps.items() if first[path] is None for n in range(len(names) + 1)
+    }  # fmt: skip
+    return [
+        path for path in files if first[path] is None or steps[path][: first[path]] not in others
+    ]
