@@ -163,7 +163,8 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
     """Median seconds of a real step, batch and augmentation included; the state is put back."""
     network = parts.state.network
     kept = deepcopy(network.state_dict())
-    trial = build_state(parts.plan, network)
+    average = parts.state.average
+    trial = build_state(parts.plan, network, average)
     trial.counters = replace(parts.state.counters, precision=precision)
     times, began = [], time.monotonic()
     return_memory()  # in the first step, as in a training
@@ -174,6 +175,8 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
         times.append(time.monotonic() - start)
         set_allocator(parts.plan.get("allocator", "keep"))
     network.load_state_dict(kept)
+    if average is not None:
+        average.load_state_dict(kept)
     network.zero_grad(set_to_none=True)
     return median(times[1:])
 

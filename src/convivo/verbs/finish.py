@@ -49,6 +49,7 @@ def finish(
     if counters.best_score is None:  # ended before its first validation
         save_weights(weights, parts.state.shown)
     load_weights(network, weights)
+    parts.state.average = None  # what is kept of it lies in the network now
     parts.state.zero_grad()
     for optimizer in parts.state.optimizers:
         optimizer.state.clear()  # saved, and not needed to evaluate

@@ -18,6 +18,7 @@ from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.mean_weights import tell_mean
 from convivo.verbs.region_fields import regions_reason
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
@@ -83,6 +84,7 @@ def draft_plan(
     if network is None:
         _must_be_held(plan)
         network = build_network(plan)
+    tell_mean(plan, network)
     return plan, network
 
 

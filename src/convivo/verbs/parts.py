@@ -21,6 +21,7 @@ from convivo.progress import Progress
 from convivo.tasks.generate import Generate
 from convivo.tasks.task import Task
 from convivo.training.adversarial import adversarial_update
+from convivo.training.averaging import averaged
 from convivo.training.state import Counters, State
 from convivo.training.update import Step, Update, train_step
 from convivo.verbs.features import features_of, train_features
@@ -87,23 +88,36 @@ class Parts:
         return {"score": self.task.score(answers)}
 
 
-def build_state(plan: Plan, network: nn.Module) -> State:
-    """A network at the start of its training, with all that it is trained by."""
+def build_state(plan: Plan, network: nn.Module, average: nn.Module | None = None) -> State:
+    """A network at the start of its training, with all that it is trained by.
+
+    Args:
+        average: the copy for the mean of the weights, where there is one already.
+    """
     counters = Counters(
         passes=plan.get("accumulate", 1), checkpointing=plan.get("checkpointing", False)
     )
+    if average is None and ema_of(plan) > 0:
+        average = deepcopy(network)
+    both = {"network": network, "average": average, "counters": counters}
     if plan["task"] != "generate":
-        return State(network=network, optimizer=build_optimizer(plan, network), counters=counters)
+        return State(optimizer=build_optimizer(plan, network), **both)
     halves = (network.get_submodule(name) for name in ("generator", "discriminator"))
     own, rival = (build_optimizer(plan, half) for half in halves)
-    average = deepcopy(network) if plan["task_fields"]["ema"] > 0 else None
-    return State(network=network, optimizer=own, rival=rival, average=average, counters=counters)
+    return State(optimizer=own, rival=rival, **both)
+
+
+def ema_of(plan: Plan) -> float:
+    """Share of the old mean in each update of the mean of the weights; 0 where none is kept."""
+    own = plan["task_fields"] if plan["task"] == "generate" else plan["train"]
+    return own.get("ema") or 0.0  # plans of earlier versions do not speak of it
 
 
 def build_update(plan: Plan, task: Task) -> Update:
     """What a step does: of one network, or of two against each other."""
     if not isinstance(task, Generate):
-        return train_step
+        ema = ema_of(plan)
+        return averaged(train_step, ema) if ema > 0 else train_step
     return adversarial_update(task.create, every=task.every, ema=task.ema)
 
 

@@ -79,6 +79,8 @@ class TrainSettings(_Section):
     """How it is trained. `steps` follows from `epochs` or from the time that there is.
 
     border_weight, border_sigma: the weight map of label maps, see `tasks.segment.Segment`.
+    ema: share of the old mean in each update of the running mean of the weights, which is then what
+    is validated and kept; 0: the weights themselves.
     """
 
     epochs: PositiveInt | None = None
@@ -95,6 +97,7 @@ class TrainSettings(_Section):
     label_smoothing: NonNegativeFloat | None = None
     border_weight: NonNegativeFloat | None = None
     border_sigma: PositiveFloat | None = None
+    ema: NonNegativeFloat | None = None
     precision: Precision | None = None
     threads: PositiveInt | None = None
     seed: int = 0

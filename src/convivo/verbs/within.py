@@ -1,7 +1,7 @@
 """plan --ram, --vram: the settings that stay within the memory there is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
@@ -68,6 +68,15 @@ def limits_of(ram: str | int | None, vram: str | int | None) -> Limits:
         ram=None if ram is None else size(ram, "--ram"),
         vram=None if vram is None else size(vram, "--vram"),
     )
+
+
+def beside_mean(limits: Limits, size: int) -> Limits:
+    """What an accelerator has left beside the mean of the weights, which lies there too.
+
+    Args:
+        size: its bytes. In main memory it is among what lasts (`keeping.Keeping`).
+    """
+    return limits if limits.vram is None else replace(limits, vram=max(1, limits.vram - size))
 
 
 def formats(precision: str) -> tuple[str, ...]:
