@@ -3,7 +3,7 @@
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from convivo.data.beside import Beside, unlabelled_again, unlabelled_beside, with_unlabelled
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split, make_split
 from convivo.errors import PlanError, ShapeError, UsageError
@@ -30,12 +31,15 @@ from convivo.verbs.fixing import draft_plan
 from convivo.verbs.folder import Folder
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.parts import Parts, build_parts
+from convivo.verbs.pretext import pretrain_reason, unlabelled_entry
+from convivo.verbs.pretraining import fix_pretraining, is_over, seconds_for, with_before
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network, pick_device, set_threads
 from convivo.verbs.starting import begin, start_entry, tell_start, with_start
 from convivo.verbs.storing import reason as storing_reason
 from convivo.verbs.storing import store_entry
+from convivo.verbs.wishes import resolved_pretrain
 
 FEATURES_SHARE = 0.1  # of the time that is left
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
@@ -62,26 +66,32 @@ def fix_parts(
     device: str = "auto",
     fold: Fold | None = None,
     quiet: bool = False,
-) -> tuple[Parts, Split, Settings]:
+) -> tuple[Parts, Split, Inspection, Settings]:
     """Split, choose, read the data, and fix the schedule.
 
     Args:
         own: the user's module instead of one of ours. given: a plan to repeat.
         fold: a split and facts that are settled.
     Returns:
-        The parts with their complete plan, the split, and the settings as they were resolved.
+        The parts with their complete plan, the split, the inspection with the unlabelled cases
+        that are learnt from, and the settings as they were resolved.
     """
     split = make_split(inspection, seed=wish.train.seed) if fold is None else fold.split
-    keeping_of = partial(Keeping, inspection=inspection, train=split.train, val=split.val)
     facts = facts_of(inspection, split.train) if fold is None else fold.facts
     name = None if own is None else type(own).__name__
     chosen, reasons = choose(facts, with_start(wish, facts), name)
+    beside = _beside(inspection, split, chosen, budget)
+    every = with_unlabelled(inspection, beside.cases)
+    more = [case.id for case in beside.cases]
+    together = replace(split, train=(*split.train, *more))
+    keeping_of = partial(Keeping, inspection=every, train=together.train, val=split.val)
     where = pick_device(device)
     bounds, place = bounds_of(budget, where), wish.data.store
 
     def stored(draft: dict[str, Any]) -> dict[str, Any]:
         limit = bounds.limits.ram
-        return store_entry(draft, inspection, split, limit, wished=place is not None)
+        entry = store_entry(draft, every, together, limit, wished=place is not None)
+        return entry | unlabelled_entry(draft, more)
 
     if given is not None:
         draft = given_plan(given)
@@ -103,6 +113,7 @@ def fix_parts(
         # told beside what is measured: it is this machine's, and no part of a plan to repeat
         draft["measured"] = {"seconds_foretold": draft["seconds_per_step"]}
         draft["reasons"] += storing_reason(draft["store"])
+        draft["reasons"] += pretrain_reason(draft, split.train, beside.left_out)
         if chosen.train.epochs is not None:  # then nothing that was ever timed enters a plan
             draft["seconds_per_step"] = None
     return_memory()  # until training starts, with what lasts (`training.observation`)
@@ -112,16 +123,21 @@ def fix_parts(
     reading = clock.monotonic()
     with told_of_shortage(budget):
         parts = build_parts(
-            draft, network, inspection, split, device=where, place=place, progress=bars,
-            seconds=_for_features(budget, chosen, given),
+            draft, network, every, split, device=where, place=place, progress=bars,
+            seconds=_for_features(budget, chosen, given), more=more,
         )  # fmt: skip
+        parts = with_before(parts, own)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if own is not None and parts.judge is None:
         _must_answer(parts)
     if "steps" not in draft:
         reading_tests = per_case * CASE_SHARE * len(split.test)
+        before = seconds_for(parts, budget, timed=chosen.train.epochs is None)
+        budget.reserve += before
         fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
+        budget.reserve -= before
         draft |= fixed_keys(parts, fixed, chosen)
+        fix_pretraining(parts, draft, before)
         if draft["precision"] != "fp32":  # what it was counted in until now
             keeping = keeping_of(draft, network)
             draft |= counted_again(draft, network, keeping, bounds.limits.ram, tried=fixed.tried)
@@ -134,7 +150,17 @@ def fix_parts(
         if parts.state.average is not None:
             parts.state.average.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
-    return parts, split, resolved(chosen, draft)
+    return parts, split, every, resolved(chosen, draft)
+
+
+def _beside(inspection: Inspection, split: Split, wish: Settings, budget: Budget) -> Beside:
+    """The unlabelled cases that a pretraining may learn from; none where there is none."""
+    if wish.pretrain.method is None:
+        return Beside()
+    return unlabelled_beside(
+        inspection, set(split.train), subject=wish.data.subject,
+        names=wish.input.channels or (), compared=budget.compared,
+    )  # fmt: skip
 
 
 def _for_features(budget: Budget, chosen: Settings, given: object) -> float | None:
@@ -158,6 +184,7 @@ def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:
             "net": chosen.net.model_copy(update=start),
             "train": chosen.train.model_copy(update=train),
             "input": chosen.input.model_copy(update=grey),
+            "pretrain": resolved_pretrain(plan),
         }
     )
 
@@ -225,8 +252,11 @@ def parts_again(
     device: str,
     quiet: bool,
     place: str | None = None,
-) -> tuple[Parts, Split]:
-    """The parts of an unfinished run, from its own plan and split; `place` as in `build_parts`."""
+) -> tuple[Parts, Split, Inspection]:
+    """The parts of an unfinished run, from its own plan and split; `place` as in `build_parts`.
+
+    And the inspection with the unlabelled cases that it learns from.
+    """
     plan = folder.json("plan.json")
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
@@ -235,13 +265,17 @@ def parts_again(
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)
     judging = load_features(plan, folder / FEATURES_FILE) if plan["task"] == "generate" else None
+    more = (plan.get("pretrain") or {}).get("unlabelled", [])
+    every = with_unlabelled(inspection, unlabelled_again(inspection, more) if more else ())
+    over = is_over(folder)
     parts = build_parts(
-        plan, network, inspection, split,
+        plan, network, every, split,
         device=pick_device(device), place=place, progress=partial(_bar, quiet=quiet),
-        features=judging,
+        features=judging, more=() if over else more,
     )  # fmt: skip
+    parts = replace(parts, every=None) if over else with_before(parts, own)
     parts.state.counters.precision = plan["precision"]
-    return parts, split
+    return parts, split, every
 
 
 def _bar(label: str, total: int, *, quiet: bool) -> Progress:

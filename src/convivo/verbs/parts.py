@@ -1,6 +1,6 @@
 """The live parts of a training: prepared data, batches, network, optimizer, validation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +34,11 @@ AUGMENT = 3  # stream of randomness, apart from those of data.batches
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What `fit` is given, and what the calibration tries out."""
+    """What `fit` is given, and what the calibration tries out.
+
+    every: all prepared cases that a pretraining learns from. before: the parts of the pretraining,
+    until it is over.
+    """
 
     plan: Plan
     task: Task
@@ -47,6 +51,8 @@ class Parts:
     update: Update = train_step
     features: nn.Module | None = None
     judge: Callable[[nn.Module], float] | None = None
+    every: Store | None = None
+    before: "Parts | None" = None
 
     @property
     def step(self) -> Step:
@@ -140,6 +146,23 @@ def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=train["lr"], betas=betas, fused=True)
 
 
+def batches_of(plan: Plan, store: Store, network: nn.Module, *, foreground: float) -> Batches:
+    """The batches that a plan draws from prepared cases; `foreground` as in `Batches`."""
+    seen = plan["sampling"]
+    return Batches(
+        store,
+        size=tuple(seen["size"]),
+        batch=plan["batch"],
+        sampling=seen["mode"],
+        seed=int(plan["seed"]),
+        balance=plan["train"]["balance"],
+        foreground=foreground,
+        before=seen["before"],
+        reference=bool(seen.get("reference")),
+        margin=margin_of(network),
+    )
+
+
 def build_parts(
     plan: Plan,
     network: nn.Module,
@@ -151,6 +174,7 @@ def build_parts(
     progress: Callable[[str, int], Progress],
     features: nn.Module | None = None,
     seconds: float | None = None,
+    more: Sequence[str] = (),
 ) -> Parts:
     """Read and prepare the training and validation cases, and put a fresh state beside them.
 
@@ -158,23 +182,12 @@ def build_parts(
         place: the folder for packed data, where the user named one.
         features: for a generator, the network that judges it, where it is trained already.
         seconds: that training it may take.
+        more: cases without labels that a pretraining learns from too.
     """
     preparation = build_preparation(plan)
-    stores = open_parts(plan, inspection, split, place, progress)
+    stores = open_parts(plan, inspection, split, place, progress, more)
     network = network.to(device)
-    seen = plan["sampling"]
-    batches = Batches(
-        stores[0],
-        size=tuple(seen["size"]),
-        batch=plan["batch"],
-        sampling=seen["mode"],
-        seed=int(plan["seed"]),
-        balance=plan["train"]["balance"],
-        foreground=seen["foreground"],
-        before=seen["before"],
-        reference=bool(seen.get("reference")),
-        margin=margin_of(network),
-    )
+    batches = batches_of(plan, stores[0], network, foreground=plan["sampling"]["foreground"])
     task, judge = build_task(plan), None
     if plan["task"] == "generate":
         must_judge(plan, split)
@@ -190,6 +203,7 @@ def build_parts(
         judge=judge,
         batches=batches,
         validation=stores[1],
+        every=(stores[2] if more else stores[0]) if plan.get("pretrain") else None,
         augmentation=Augmentation.from_dict(plan["augment"]) if plan["augment"] else None,
         spacing=preparation.spacing,
         device=device,

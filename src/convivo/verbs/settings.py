@@ -139,6 +139,20 @@ class AugmentSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class PretrainSettings(_Section):
+    """What the network learns before the training, from images alone (`--pretrain`).
+
+    method: "reconstruct": what hidden blocks hold; None: nothing. masked: share of the blocks that
+    is hidden. share: of the time, or of all steps, that it takes. epochs: passes over its cases, at
+    most.
+    """
+
+    method: Literal["reconstruct"] | None = None
+    masked: PositiveFloat | None = None
+    share: PositiveFloat | None = None
+    epochs: PositiveInt | None = None
+
+
 class Settings(_Section):
     """The whole configuration of a run."""
 
@@ -147,4 +161,5 @@ class Settings(_Section):
     net: NetSettings = NetSettings()
     input: InputSettings = InputSettings()
     train: TrainSettings = TrainSettings()
+    pretrain: PretrainSettings = PretrainSettings()
     augment: AugmentSettings = AugmentSettings()

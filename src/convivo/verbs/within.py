@@ -10,7 +10,7 @@ from torch import nn
 from convivo.config import size
 from convivo.errors import PlanError
 from convivo.layers.checkpointing import parts_of
-from convivo.planning.budget import MIB, MOST, Setting, Solution, Space, Step, solve
+from convivo.planning.budget import MIB, MOST, Cost, Setting, Solution, Space, Step, solve
 from convivo.planning.overhead import approximate
 from convivo.planning.step import Loss
 from convivo.planning.step_cost import StepCost
@@ -18,6 +18,7 @@ from convivo.training.easing import normalizes_over_the_batch
 from convivo.verbs.choose import Facts
 from convivo.verbs.fixing import traced_loss, traced_optimizer
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.pretext import Pretext, pretext_outline
 from convivo.verbs.settings import Settings
 
 IN_FLIGHT = 2  # batches that wait on the way to an accelerator
@@ -40,6 +41,7 @@ class Ask:
     """What is to be fitted, and what of it is open.
 
     batch: None for the largest, at most `most`. precisions: number formats, the wished first.
+    before: of a pretraining, whose steps must fit as well.
     smaller: whether the patch may shrink. steady: see `Space`. The others: see `StepCost`.
     """
 
@@ -54,6 +56,7 @@ class Ask:
     between: Callable[[Setting], int] | None = None
     task: str | None = None
     loss: Loss | None = None
+    before: Pretext | None = None
     ranks: int | None = None
     strategy: str | None = None
 
@@ -102,6 +105,15 @@ def step_cost(net: nn.Module, channels: int, ask: Ask, *, apart: bool) -> StepCo
     )
 
 
+def _of_both(net: StepCost, ask: Ask, *, apart: bool) -> Cost:
+    """The larger cost of a training step and of one of the pretraining."""
+    if ask.before is None or ask.mode != "train":
+        return net
+    first = replace(ask, optimizer="adamw", loss=ask.before.loss)
+    other = step_cost(ask.before.network, net.channels, first, apart=apart)
+    return lambda setting: max(net(setting), other(setting))
+
+
 def within(
     net: nn.Module,
     shape: tuple[int, ...],
@@ -131,9 +143,10 @@ def within(
         steady=ask.steady,
         most=ask.most,
     )
+    both = _of_both(cost, ask, apart=limits.vram is not None)
     if limits.vram is None:
-        return solve(cost, int(limits.ram or 0), space, option=option)
-    found = solve(cost, limits.vram, space, option="--vram")
+        return solve(both, int(limits.ram or 0), space, option=option)
+    found = solve(both, limits.vram, space, option="--vram")
     _must_hold_the_rest(found.setting, channels, ask, limits.ram)
     return found
 
@@ -213,6 +226,7 @@ def ask_for(
         between=keeping.between if training else None,
         task=facts.task,
         loss=traced_loss(draft),
+        before=pretext_outline(draft, keeping.network),
         ranks=ranks,
         strategy=strategy,
     )
