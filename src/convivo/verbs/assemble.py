@@ -132,12 +132,13 @@ def fix_parts(
         _must_answer(parts)
     if "steps" not in draft:
         reading_tests = per_case * CASE_SHARE * len(split.test)
-        before = seconds_for(parts, budget, timed=chosen.train.epochs is None)
+        timed = chosen.train.epochs is None
+        before = seconds_for(parts, budget, timed=timed)
         budget.reserve += before
         fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
         budget.reserve -= before
         draft |= fixed_keys(parts, fixed, chosen)
-        fix_pretraining(parts, draft, before)
+        fix_pretraining(parts, draft, budget, timed=timed)
         if draft["precision"] != "fp32":  # what it was counted in until now
             keeping = keeping_of(draft, network)
             draft |= counted_again(draft, network, keeping, bounds.limits.ram, tried=fixed.tried)

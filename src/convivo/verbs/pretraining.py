@@ -40,7 +40,7 @@ from convivo.verbs.setup import load_weights
 FOLDER, FILE = "pretrain", "pretrained.safetensors"
 LOOKS = 10  # lines of its metrics
 SCORED = "minus the error in hidden blocks"
-TRIAL_SECONDS = 10.0
+TRIAL_SECONDS, TRIAL_SHARE = 10.0, 0.1
 
 
 def with_before(parts: Parts, own: nn.Module | None = None) -> Parts:
@@ -74,20 +74,17 @@ def seconds_for(parts: Parts, budget: Budget, *, timed: bool) -> float:
     return max(0.0, parts.plan["pretrain"]["share"] * (budget.left() - budget.reserve))
 
 
-def fix_pretraining(parts: Parts, plan: dict[str, Any], seconds: float) -> None:
-    """Add the number of steps to a plan whose training is fixed: by the time, or by its steps.
-
-    Args:
-        seconds: of `seconds_for`.
-    """
+def fix_pretraining(parts: Parts, plan: dict[str, Any], budget: Budget, *, timed: bool) -> None:
+    """Add the number of steps to a plan whose training is fixed: by the time, or by its steps."""
     before, entry = parts.before, plan.get("pretrain")
     if before is None or entry is None:
         return
     per_epoch, most = before.batches.steps_per_epoch, entry["epochs"]
-    if seconds:
-        trial = min(TRIAL_SECONDS, 0.1 * seconds)
+    if timed and budget.seconds is not None:
+        trial = min(TRIAL_SECONDS, TRIAL_SHARE * seconds_for(parts, budget, timed=timed))
         draft = _schedule(before, {"steps": DEFAULT_STEPS, "steps_per_epoch": per_epoch})
         one = time_steps(before, draft, plan["precision"], trial)
+        seconds = seconds_for(parts, budget, timed=timed)  # now that the trials are over
         steps = min(int(seconds / (one * MARGIN)), max(MOST_EPOCHS * per_epoch, DEFAULT_STEPS))
         steps = min(steps, most * per_epoch) if most else steps
     elif most:
