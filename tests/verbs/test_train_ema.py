@@ -7,7 +7,7 @@ import convivo
 from convivo.data.phantoms import make_images
 from convivo.errors import ConfigError
 from convivo.training.checkpoint import load_tensors, unprefixed
-from convivo.verbs.mean_weights import check_ema
+from convivo.verbs.mean_weights import check_ema, mean_bytes
 from convivo.verbs.settings import TrainSettings
 
 NET = ("net.width=0.125", "train.batch=4")
@@ -36,6 +36,13 @@ def test_the_mean_is_shipped_and_its_cost_told(cells, tmp_path):
     )
 
 
+def test_the_copy_is_of_weights_and_running_statistics():
+    layer = torch.nn.BatchNorm1d(4)  # four rows of float32, and a count
+    assert mean_bytes({"train": {"ema": 0.9}}, layer) == 4 * 4 * 4 + 8
+    assert mean_bytes({"train": {}}, layer) == 0
+
+
+@pytest.mark.slow
 def test_the_copy_is_counted(cells):
     plans = [convivo.plan(cells, settings=(*NET, *more)) for more in ((), ("train.ema=0.9",))]
     without, with_mean = (plan.contents["memory"] for plan in plans)

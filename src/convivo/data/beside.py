@@ -23,7 +23,7 @@ UNREADABLE = "cannot be read or hold values that are not finite"
 FORM = "are of another form than the labelled ones"
 MOMENTS = "are records without the moments that windows are cut around"
 HELD_OUT = "share a unit with, or show the same as, a case that is held out"
-UNKNOWN = "are of a subject that cannot be told, who may be held out"
+UNKNOWN = "may be of a subject, or of a part of one, that is held out"
 
 
 @dataclass(frozen=True, kw_only=True)
