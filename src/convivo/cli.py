@@ -188,6 +188,10 @@ def train(
     init: Annotated[
         Path | None, _option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
     ] = None,
+    pretrain: Annotated[
+        Literal["reconstruct"] | None,
+        _option("Learn from images alone first, unlabelled ones too.", "--pretrain"),
+    ] = None,
     normal: Annotated[
         str | None, _option("To reconstruct, the class to train on alone.", "--normal")
     ] = None,
@@ -207,7 +211,7 @@ def train(
         folds=folds, fold=fold, sweep=sweep, search=tuple(search or ()), seed=seed,
         settings=tuple(settings or ()), config=configuration, device=device, precision=precision,
         threads=threads, accept=tuple(accept or ()), resume=resume,
-        plan=plan, init=init, normal=normal, layout=layout, subject=subject,
+        plan=plan, init=init, pretrain=pretrain, normal=normal, layout=layout, subject=subject,
         labels=labels, positive=positive, store=store, quiet=context.obj,
     )  # fmt: skip
     return Answer(run.evaluation, run.text)

@@ -1,6 +1,7 @@
 """A tiny training whose every part is a function of the step: what the tests of the loop run."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from convivo.progress import Progress
+from convivo.training.averaging import averaged
 from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit
 from convivo.training.state import Counters, State
+from convivo.training.update import train_step
 
 PLAN = {
     "steps": 12, "validate_every": 3, "steps_per_epoch": 4, "lr": 0.05, "warmup": 2, "clip": 1.0,
@@ -57,6 +60,7 @@ class Training:
     step: Callable = cross_entropy
     validate: Callable = score
     deadline: float | None = None
+    ema: float = 0.0
     plan: dict = field(default_factory=lambda: dict(PLAN))
     state: State | None = None
 
@@ -68,6 +72,7 @@ class Training:
         return fit(
             self.state, self.batches, self.step, schedule=Schedule(**self.plan),
             validate=self.validate, journal=journal, deadline=self.deadline,
+            update=averaged(train_step, self.ema) if self.ema else train_step,
         )  # fmt: skip
 
     def fresh(self):
@@ -77,7 +82,8 @@ class Training:
         else:
             optimizer = torch.optim.AdamW(network.parameters(), fused=True)
         counters = Counters(precision=self.precision)
-        return State(network=network, optimizer=optimizer, counters=counters)
+        average = deepcopy(network) if self.ema else None
+        return State(network=network, optimizer=optimizer, average=average, counters=counters)
 
     def tensors(self):
         """Every tensor of the network, as bytes."""

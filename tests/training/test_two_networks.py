@@ -11,7 +11,8 @@ from convivo.architectures.create import create
 from convivo.errors import UsageError
 from convivo.progress import Progress
 from convivo.tasks.generate import Generate
-from convivo.training.adversarial import adversarial_update, follow
+from convivo.training.adversarial import adversarial_update
+from convivo.training.averaging import follow
 from convivo.training.journal import Journal
 from convivo.training.loop import Schedule, fit
 from convivo.training.state import State

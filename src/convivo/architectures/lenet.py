@@ -47,6 +47,7 @@ class LeNet5(nn.Module):
         self.c3 = Conv(maps, deep, 5, spatial_dims=spatial_dims)
         self.act3 = activation_layer(activation)
         self.s4 = Pool(2, kind=pool, spatial_dims=spatial_dims)
+        self.feature_channels = (maps, deep, deep)
         self.c5 = nn.Linear(deep * grid, c5)
         self.act5 = activation_layer(activation)
         self.f6 = nn.Linear(c5, f6)
@@ -60,11 +61,15 @@ class LeNet5(nn.Module):
             remedy = f"Resample to {self.input_size}, or create it with input_size={size}"
             raise ShapeError("lenet5", rule, size, remedy)
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The last tensor at each resolution: before each pooling, and behind the last one."""
+        fine = self.act1(self.c1(x))
+        middle = self.act3(self.c3(self.s2(fine)))
+        return [fine, middle, self.s4(middle)]
+
     def forward(self, x: Tensor) -> Tensor:
         check_network_input(x, self.in_channels, len(self.input_size), "lenet5", self.check_size)
-        x = self.s2(self.act1(self.c1(x)))
-        x = self.s4(self.act3(self.c3(x)))
-        x = self.act5(self.c5(x.flatten(1)))
+        x = self.act5(self.c5(self.features(x)[-1].flatten(1)))
         return self.output(self.act6(self.f6(x)))
 
 

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from convivo.errors import UsageError
+from convivo.training.averaging import follow
 from convivo.training.schedule import Schedule, learning_rate
 from convivo.training.state import State
 from convivo.training.update import FP16_SCALE, Step, Update, clip, note_skip, passes, take_back
-
-WARM = 10  # steps in which the running mean forgets its start faster
 
 
 def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
@@ -72,21 +71,6 @@ def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
         return judged
 
     return update
-
-
-def follow(state: State, ema: float) -> None:
-    """Move the running mean of the weights on; running statistics are means already."""
-    if state.average is None:
-        return
-    share = 1 - min(ema, (1 + state.step) / (WARM + state.step))
-    with torch.no_grad():
-        for mean, now in zip(
-            state.average.state_dict().values(), state.network.state_dict().values(), strict=True
-        ):
-            if mean.is_floating_point():
-                mean.lerp_(now, share)
-            else:
-                mean.copy_(now)
 
 
 def _set_rate(state: State, schedule: Schedule) -> None:

@@ -23,10 +23,22 @@ class Journal:
         run: the run folder.
         progress: where lines for people go.
         rest: seconds between two savings at validations; a state of a large network takes its time.
+        control: the folder of control.json. Default: the run folder.
+        scored: what a score is called in lines for people.
     """
 
-    def __init__(self, run: Path, progress: Progress, *, rest: float = REST_SECONDS) -> None:
+    def __init__(
+        self,
+        run: Path,
+        progress: Progress,
+        *,
+        rest: float = REST_SECONDS,
+        control: Path | None = None,
+        scored: str = "validation score",
+    ) -> None:
+        self.scored = scored
         self.run, self.progress, self.rest = run, progress, rest
+        self.control = (control or run) / "control.json"
         self.saved = time.monotonic()
 
     @property
@@ -70,14 +82,14 @@ class Journal:
     def action(self) -> str:
         """What control.json asks for; a damaged or unknown one is read as "run"."""
         try:
-            action = json.loads((self.run / "control.json").read_text())["action"]
+            action = json.loads(self.control.read_text())["action"]
         except (OSError, ValueError, KeyError, TypeError):
             return "run"
         return action if action in ACTIONS else "run"
 
     def reset_control(self) -> None:
         """Forget what control.json asked an earlier run for."""
-        write_json(self.run / "control.json", {"schema": 1, "action": "run"})
+        write_json(self.control, {"schema": 1, "action": "run"})
 
 
 def _step_of(line: str) -> int:

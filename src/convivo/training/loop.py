@@ -179,7 +179,7 @@ def _validate(state: State, schedule: Schedule, validate: Validate, journal: Jou
     journal.log(_line(state, schedule, values, better=better, took=took))
     counters.loss_sum, counters.loss_count = 0.0, 0
     mark = " *" if better else ""
-    journal.progress.say(f"step {counters.step}: validation score {values['score']:.4f}{mark}")
+    journal.progress.say(f"step {counters.step}: {journal.scored} {values['score']:.4f}{mark}")
     journal.save_last(state, after=0.0 if counters.step == schedule.steps else journal.rest)
 
 

@@ -24,6 +24,7 @@ from convivo.verbs.within import (
     Ask,
     Limits,
     ask_for,
+    beside_mean,
     formats,
     in_one_step,
     smaller_reason,
@@ -96,6 +97,7 @@ def afford(
     size = tuple(draft["sampling"]["size"])
     asked = Setting(batch=int(draft["batch"]), patch=size, precision=open_formats[0])
     keeping = keeping_of(draft, network)
+    bounds = replace(bounds, limits=beside_mean(bounds.limits, keeping.mean))
     try:
         found = counted(draft, network, asked, keeping, bounds.limits.ram)
     except PlanError as error:

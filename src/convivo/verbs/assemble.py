@@ -3,7 +3,7 @@
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from convivo.data.channel_files import KEY
+from convivo.data.beside import unlabelled_again, with_unlabelled
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split, make_split
 from convivo.errors import PlanError, ShapeError, UsageError
@@ -21,23 +21,21 @@ from convivo.progress import Progress
 from convivo.shortage import is_shortage
 from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
-from convivo.verbs.affording import Afforded, afford, bounds_of, counted_again
+from convivo.verbs.affording import counted_again
 from convivo.verbs.budget import Budget
 from convivo.verbs.choose import Facts, choose
+from convivo.verbs.drafting import Draft, Ground, drafted, ground_of, repeated
 from convivo.verbs.facts import facts_of
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import load_features
-from convivo.verbs.fixing import channel_files, draft_plan
 from convivo.verbs.folder import Folder
-from convivo.verbs.keeping import Keeping
-from convivo.verbs.narrowing import is_open, narrowed
 from convivo.verbs.parts import Parts, build_parts
+from convivo.verbs.pretraining import fix_pretraining, is_over, seconds_for, with_before
 from convivo.verbs.scheduling import fix_schedule, fixed_keys
 from convivo.verbs.settings import Settings
 from convivo.verbs.setup import build_network, pick_device, set_threads
 from convivo.verbs.starting import begin, start_entry, tell_start, with_start
-from convivo.verbs.storing import reason as storing_reason
-from convivo.verbs.storing import store_entry
+from convivo.verbs.wishes import resolved_pretrain
 
 FEATURES_SHARE = 0.1  # of the time that is left
 CASE_SHARE = 1.5  # reading a test case costs what a training case does, and a margin
@@ -64,88 +62,69 @@ def fix_parts(
     device: str = "auto",
     fold: Fold | None = None,
     quiet: bool = False,
-) -> tuple[Parts, Split, Settings]:
+) -> tuple[Parts, Split, Inspection, Settings]:
     """Split, choose, read the data, and fix the schedule.
 
     Args:
         own: the user's module instead of one of ours. given: a plan to repeat.
         fold: a split and facts that are settled.
     Returns:
-        The parts with their complete plan, the split, and the settings as they were resolved.
+        The parts with their complete plan, the split, the inspection with the unlabelled cases
+        that are learnt from, and the settings as they were resolved.
     """
     split = make_split(inspection, seed=wish.train.seed) if fold is None else fold.split
-    keeping_of = partial(Keeping, inspection=inspection, train=split.train, val=split.val)
     facts = facts_of(inspection, split.train) if fold is None else fold.facts
     name = None if own is None else type(own).__name__
     chosen, reasons = choose(facts, with_start(wish, facts), name)
-    where = pick_device(device)
-    bounds, place = bounds_of(budget, where), wish.data.store
-
-    def stored(draft: dict[str, Any]) -> dict[str, Any]:
-        limit = bounds.limits.ram
-        return store_entry(draft, inspection, split, limit, wished=place is not None)
-
-    if given is not None:
-        draft = {k: value for k, value in given_plan(given).items() if k != KEY}
-        draft |= stored(draft) | channel_files(inspection)
-        draft["threads"] = set_threads(chosen.train.threads or draft["threads"])
-        network = own if own is not None else build_network(draft)
+    ground = ground_of(inspection, split, facts, wish, chosen, budget, own, pick_device(device))
+    if given is None:
+        draft, network, chosen = drafted(ground, chosen, reasons)
     else:
-        threads = set_threads(chosen.train.threads)
-
-        def redraft(changed: Settings) -> tuple[dict[str, Any], nn.Module]:
-            draft, network = draft_plan(
-                inspection, split, facts, changed, reasons=reasons, network=own, threads=threads
-            )
-            return draft | stored(draft), network
-
-        said = tuple(reasons)
-
-        def afforded(wanted: Settings, *why: str) -> Afforded:
-            reasons[:] = [*said, *why]
-            return afford(
-                *redraft(wanted), keeping_of, facts, wanted, wish, bounds, redraft
-            )  # fmt: skip
-
-        found = afforded(chosen)
-        if where.type == "cpu" and is_open(wish, chosen, facts.task, budget):
-            found = narrowed(found, afforded, lambda: budget.left() - budget.reserve)
-        draft, network, chosen = found.draft, found.network, found.chosen
-        # told beside what is measured: it is this machine's, and no part of a plan to repeat
-        draft["measured"] = {"seconds_foretold": draft["seconds_per_step"]}
-        draft["reasons"] += storing_reason(draft["store"])
-        if chosen.train.epochs is not None:  # then nothing that was ever timed enters a plan
-            draft["seconds_per_step"] = None
+        draft, network = repeated(ground, given_plan(given), chosen)
     return_memory()  # until training starts, with what lasts (`training.observation`)
     draft |= start_entry(draft, wish.net.pretrained)
     tell_start(draft, begin(network, draft))
-    bars = partial(_bar, quiet=quiet)
     reading = clock.monotonic()
     with told_of_shortage(budget):
         parts = build_parts(
-            draft, network, inspection, split, device=where, place=place, progress=bars,
+            draft, network, ground.every, split, device=ground.device, place=wish.data.store,
+            progress=partial(_bar, quiet=quiet), more=ground.more,
             seconds=_for_features(budget, chosen, given),
         )  # fmt: skip
+        parts = with_before(parts, own)
     per_case = (clock.monotonic() - reading) / max(1, len(split.train) + len(split.val))
     if own is not None and parts.judge is None:
         _must_answer(parts)
     if "steps" not in draft:
-        reading_tests = per_case * CASE_SHARE * len(split.test)
-        fixed = fix_schedule(parts, chosen, budget, reading_tests, len(split.test))
-        draft |= fixed_keys(parts, fixed, chosen)
-        if draft["precision"] != "fp32":  # what it was counted in until now
-            keeping = keeping_of(draft, network)
-            draft |= counted_again(draft, network, keeping, bounds.limits.ram, tried=fixed.tried)
-        release_memory()  # of the trials: training starts with what lasts
+        _schedule(ground, draft, parts, chosen, per_case * CASE_SHARE * len(split.test))
     # Training starts from the plan's seed, whatever the trials before it drew.
     if own is None:
-        fresh = build_network(draft).to(where)
+        fresh = build_network(draft).to(ground.device)
         begin(fresh, draft)
         parts.state.network.load_state_dict(fresh.state_dict())
         if parts.state.average is not None:
             parts.state.average.load_state_dict(fresh.state_dict())
     parts.state.counters.precision = draft["precision"]
-    return parts, split, resolved(chosen, draft)
+    return parts, split, ground.every, resolved(chosen, draft)
+
+
+def _schedule(
+    ground: Ground, draft: Draft, parts: Parts, chosen: Settings, reading_tests: float
+) -> None:
+    """Fill in the plan's steps and number format, from epochs or from the time that is left."""
+    budget = ground.budget
+    timed = chosen.train.epochs is None
+    before = seconds_for(parts, budget, timed=timed)
+    budget.reserve += before
+    fixed = fix_schedule(parts, chosen, budget, reading_tests, len(ground.split.test))
+    budget.reserve -= before
+    draft |= fixed_keys(parts, fixed, chosen)
+    fix_pretraining(parts, draft, budget, timed=timed)
+    if draft["precision"] != "fp32":  # what it was counted in until now
+        network, limit = parts.state.network, ground.bounds.limits.ram
+        keeping = ground.keeping_of(draft, network)
+        draft |= counted_again(draft, network, keeping, limit, tried=fixed.tried)
+    release_memory()  # of the trials: training starts with what lasts
 
 
 def _for_features(budget: Budget, chosen: Settings, given: object) -> float | None:
@@ -169,6 +148,7 @@ def resolved(chosen: Settings, plan: dict[str, Any]) -> Settings:
             "net": chosen.net.model_copy(update=start),
             "train": chosen.train.model_copy(update=train),
             "input": chosen.input.model_copy(update=grey),
+            "pretrain": resolved_pretrain(plan),
         }
     )
 
@@ -236,8 +216,11 @@ def parts_again(
     device: str,
     quiet: bool,
     place: str | None = None,
-) -> tuple[Parts, Split]:
-    """The parts of an unfinished run, from its own plan and split; `place` as in `build_parts`."""
+) -> tuple[Parts, Split, Inspection]:
+    """The parts of an unfinished run, from its own plan and split; `place` as in `build_parts`.
+
+    And the inspection with the unlabelled cases that it learns from.
+    """
     plan = folder.json("plan.json")
     split = Split.from_document(folder.json("split.json"))
     set_threads(plan["threads"])
@@ -246,13 +229,17 @@ def parts_again(
     if not (folder / "last" / "state.safetensors").exists():  # it ended before its first saving
         begin(network, plan)
     judging = load_features(plan, folder / FEATURES_FILE) if plan["task"] == "generate" else None
+    more = (plan.get("pretrain") or {}).get("unlabelled", [])
+    every = with_unlabelled(inspection, unlabelled_again(inspection, more) if more else ())
+    over = is_over(folder)
     parts = build_parts(
-        plan, network, inspection, split,
+        plan, network, every, split,
         device=pick_device(device), place=place, progress=partial(_bar, quiet=quiet),
-        features=judging,
+        features=judging, more=() if over else more,
     )  # fmt: skip
+    parts = replace(parts, every=None) if over else with_before(parts, own)
     parts.state.counters.precision = plan["precision"]
-    return parts, split
+    return parts, split, every
 
 
 def _bar(label: str, total: int, *, quiet: bool) -> Progress:

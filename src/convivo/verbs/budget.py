@@ -10,6 +10,7 @@ from convivo.training.process_memory import held_now
 
 PROCESS_BYTES = 300 * 2**20  # an interpreter with torch loaded
 REPORT_SECONDS = 8.0
+AUDIT_SHARE, COMPARED_A_SECOND = 0.05, 1000  # of the time; images, on two cores
 
 
 class Budget:
@@ -24,6 +25,14 @@ class Budget:
         self.began, self.seconds, self.ram, self.vram = began, seconds, ram, vram
         self.reserve = REPORT_SECONDS
         self.foreign = max(0, held_now() - this_machine().memory.library)
+
+    @property
+    def compared(self) -> int | None:
+        """Among how many images near duplicates are looked for: a twentieth of the time does that.
+
+        None: among all.
+        """
+        return None if self.seconds is None else int(self.seconds * AUDIT_SHARE * COMPARED_A_SECOND)
 
     def left(self) -> float:
         """Seconds left of the budget; only asked where there is one."""

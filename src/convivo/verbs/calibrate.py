@@ -115,7 +115,7 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     trial = seconds * TRIAL_SHARE
     began = time.monotonic()
     compared = {precision, "fp32"} if wish == "auto" else {precision}
-    per_step = {p: _time_steps(parts, schedule, p, trial) for p in compared}
+    per_step = {p: time_steps(parts, schedule, p, trial) for p in compared}
     if wish == "auto" and per_step["fp32"] <= per_step[precision]:
         precision, why = "fp32", "fp32: as fast here as bf16"
     step = per_step[precision]
@@ -159,11 +159,12 @@ def _share(left: float, step: float, validation: float, per_epoch: int) -> tuple
     return steps, min(every, max(steps, 1))
 
 
-def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float) -> float:
+def time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float) -> float:
     """Median seconds of a real step, batch and augmentation included; the state is put back."""
     network = parts.state.network
     kept = deepcopy(network.state_dict())
-    trial = build_state(parts.plan, network)
+    average = parts.state.average
+    trial = build_state(parts.plan, network, average)
     trial.counters = replace(parts.state.counters, precision=precision)
     times, began = [], time.monotonic()
     return_memory()  # in the first step, as in a training
@@ -174,6 +175,8 @@ def _time_steps(parts: Parts, schedule: Schedule, precision: str, seconds: float
         times.append(time.monotonic() - start)
         set_allocator(parts.plan.get("allocator", "keep"))
     network.load_state_dict(kept)
+    if average is not None:
+        average.load_state_dict(kept)
     network.zero_grad(set_to_none=True)
     return median(times[1:])
 

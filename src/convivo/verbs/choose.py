@@ -357,6 +357,7 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
         clip=clip,
         balance=0.5 if uneven else 0.0,
         label_smoothing=0.0,
+        ema=0.0,
         border_sigma=_border_sigma(section, segment),
     )
 

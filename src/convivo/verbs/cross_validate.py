@@ -20,7 +20,7 @@ from convivo.verbs.measure import Measured
 from convivo.verbs.pooling import pool
 from convivo.verbs.road import inspect_for, train_in
 from convivo.verbs.run import Run
-from convivo.verbs.wishes import settings_of, with_task_of
+from convivo.verbs.wishes import settings_of, with_plan
 
 FILE = "folds.json"
 FEWEST = 2
@@ -47,7 +47,7 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     asked = _asked(path, given)
     wish, own = settings_of(given), given["net"]
     if given["plan"] is not None:
-        wish = with_task_of(wish, given_plan(given["plan"]))
+        wish = with_plan(wish, given_plan(given["plan"]))
     inspection = inspect_for(given, wish, budget, again=has_folds(path))
     _must_predict(inspection)
     splits = make_folds(inspection, asked["folds"], seed=wish.train.seed)

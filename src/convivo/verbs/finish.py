@@ -19,6 +19,7 @@ from convivo.verbs.memory_words import costs_line
 from convivo.verbs.parts import Parts
 from convivo.verbs.pictures import best_and_worst
 from convivo.verbs.prediction_memory import cap_of_run
+from convivo.verbs.pretraining import pretrain_notes
 from convivo.verbs.receipt import make_receipt
 from convivo.verbs.settling import settled
 from convivo.verbs.setup import load_weights
@@ -49,6 +50,7 @@ def finish(
     if counters.best_score is None:  # ended before its first validation
         save_weights(weights, parts.state.shown)
     load_weights(network, weights)
+    parts.state.average = None  # what is kept of it lies in the network now
     parts.state.zero_grad()
     for optimizer in parts.state.optimizers:
         optimizer.state.clear()  # saved, and not needed to evaluate
@@ -72,6 +74,7 @@ def finish(
         folder=folder,
         quiet=quiet,
     )
+    measured.document["notes"] += pretrain_notes(plan, len(split.train))
     measured.document["notes"] += _notes(plan, parts, ended)
     write_json(folder / "evaluation.json", measured.document)
     write_predictions(folder / "predictions.csv", measured, plan)

@@ -19,6 +19,8 @@ from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.mean_weights import tell_mean
+from convivo.verbs.pretext import must_rebuild, pretext_outline, pretrain_entry
 from convivo.verbs.region_fields import regions_reason
 from convivo.verbs.settings import Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
@@ -77,6 +79,9 @@ def draft_plan(
         "batch": train.batch,
         **channel_files(inspection),
     }
+    plan |= pretrain_entry(settings, facts.task)
+    if plan.get("pretrain"):
+        must_rebuild(plan, network)
     if facts.task == "generate":
         _must_be_two(network)
         held = {c.target for c in inspection.cases if c.target is not None}
@@ -85,6 +90,7 @@ def draft_plan(
     if network is None:
         _must_be_held(plan)
         network = build_network(plan)
+    tell_mean(plan, network)
     return plan, network
 
 
@@ -146,22 +152,36 @@ def counted(
         **more,
     }
     training = words.get("mode", "train") == "train"
-    found = plan_document(
-        draft["network"]["name"],
-        countable(draft, network),
-        (draft["network"]["in_channels"], *seen.patch),
-        draft["batch"] if seen.accumulate > 1 else seen.batch,
-        precision=seen.precision,
-        passes=seen.accumulate,
-        checkpointing=seen.checkpointing,
-        keeps=seen.allocator == "keep" if training else None,
-        lasting=keeping.lasting if training else 0,
-        between=keeping.between(seen) if training else 0,
-        limit=limit,
-        over_time=training,
-        **words,
-    )
+
+    def document(counted: nn.Module, **words: Any) -> dict[str, Any]:
+        return plan_document(
+            draft["network"]["name"],
+            counted,
+            (draft["network"]["in_channels"], *seen.patch),
+            draft["batch"] if seen.accumulate > 1 else seen.batch,
+            precision=seen.precision,
+            passes=seen.accumulate,
+            checkpointing=seen.checkpointing,
+            keeps=seen.allocator == "keep" if training else None,
+            lasting=keeping.lasting if training else 0,
+            between=keeping.between(seen) if training else 0,
+            limit=limit,
+            over_time=training,
+            **words,
+        )
+
+    found = document(countable(draft, network), **words)
+    if training and (first := pretext_outline(draft, network)) is not None:
+        own = {"optimizer": "adamw", "loss": first.loss, "layers": False}
+        found = _heavier(found, document(first.network, **words | own))
     return found | _ways(seen)
+
+
+def _heavier(training: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of a training, with the memory of what comes before it where that is more."""
+    if before["memory"]["process_bound"] <= training["memory"]["process_bound"]:
+        return training
+    return training | {key: before[key] for key in ("memory", "peak_at", "timeline")}
 
 
 def uncounted(draft: Mapping[str, Any], network: nn.Module, seen: Setting) -> dict[str, Any]:

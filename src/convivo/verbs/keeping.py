@@ -14,6 +14,7 @@ from convivo.inference.predictor import Predictor
 from convivo.planning.budget import Setting
 from convivo.planning.rehearsal import rehearse
 from convivo.planning.residence import tensors_peak
+from convivo.verbs.mean_weights import mean_bytes
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
@@ -53,12 +54,16 @@ class Keeping:
         entry = draft.get("store") or {}
         self.half = bool(entry.get("half"))
         self.packed, self.streamed = entry.get("packed") is not None, bool(entry.get("streamed"))
+        self.mean = mean_bytes(draft, network)
         self._passes: dict[Axes, int] = {}
 
     @cached_property
     def lasting(self) -> int:
-        """The readers' libraries; the prepared cases, or what reading them piece by piece takes."""
-        return self.libraries + self._cases()
+        """The readers' libraries; the prepared cases, or what reading them piece by piece takes.
+
+        And the running mean of the weights.
+        """
+        return self.libraries + self._cases() + self.mean
 
     def _cases(self) -> int:
         """Of the prepared cases; of those read piece by piece, with the batches that wait."""

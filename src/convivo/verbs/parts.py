@@ -1,6 +1,6 @@
 """The live parts of a training: prepared data, batches, network, optimizer, validation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from convivo.progress import Progress
 from convivo.tasks.generate import Generate
 from convivo.tasks.task import Task
 from convivo.training.adversarial import adversarial_update
+from convivo.training.averaging import averaged
 from convivo.training.state import Counters, State
 from convivo.training.update import Step, Update, train_step
 from convivo.verbs.features import features_of, train_features
@@ -33,7 +34,11 @@ AUGMENT = 3  # stream of randomness, apart from those of data.batches
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What `fit` is given, and what the calibration tries out."""
+    """What `fit` is given, and what the calibration tries out.
+
+    every: all prepared cases that a pretraining learns from. before: the parts of the pretraining,
+    until it is over.
+    """
 
     plan: Plan
     task: Task
@@ -46,6 +51,8 @@ class Parts:
     update: Update = train_step
     features: nn.Module | None = None
     judge: Callable[[nn.Module], float] | None = None
+    every: Store | None = None
+    before: "Parts | None" = None
 
     @property
     def step(self) -> Step:
@@ -87,23 +94,36 @@ class Parts:
         return {"score": self.task.score(answers)}
 
 
-def build_state(plan: Plan, network: nn.Module) -> State:
-    """A network at the start of its training, with all that it is trained by."""
+def build_state(plan: Plan, network: nn.Module, average: nn.Module | None = None) -> State:
+    """A network at the start of its training, with all that it is trained by.
+
+    Args:
+        average: the copy for the mean of the weights, where there is one already.
+    """
     counters = Counters(
         passes=plan.get("accumulate", 1), checkpointing=plan.get("checkpointing", False)
     )
+    if average is None and ema_of(plan) > 0:
+        average = deepcopy(network)
+    both = {"network": network, "average": average, "counters": counters}
     if plan["task"] != "generate":
-        return State(network=network, optimizer=build_optimizer(plan, network), counters=counters)
+        return State(optimizer=build_optimizer(plan, network), **both)
     halves = (network.get_submodule(name) for name in ("generator", "discriminator"))
     own, rival = (build_optimizer(plan, half) for half in halves)
-    average = deepcopy(network) if plan["task_fields"]["ema"] > 0 else None
-    return State(network=network, optimizer=own, rival=rival, average=average, counters=counters)
+    return State(optimizer=own, rival=rival, **both)
+
+
+def ema_of(plan: Plan) -> float:
+    """Share of the old mean in each update of the mean of the weights; 0 where none is kept."""
+    own = plan["task_fields"] if plan["task"] == "generate" else plan["train"]
+    return own.get("ema") or 0.0  # plans of earlier versions do not speak of it
 
 
 def build_update(plan: Plan, task: Task) -> Update:
     """What a step does: of one network, or of two against each other."""
     if not isinstance(task, Generate):
-        return train_step
+        ema = ema_of(plan)
+        return averaged(train_step, ema) if ema > 0 else train_step
     return adversarial_update(task.create, every=task.every, ema=task.ema)
 
 
@@ -126,6 +146,23 @@ def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=train["lr"], betas=betas, fused=True)
 
 
+def batches_of(plan: Plan, store: Store, network: nn.Module, *, foreground: float) -> Batches:
+    """The batches that a plan draws from prepared cases; `foreground` as in `Batches`."""
+    seen = plan["sampling"]
+    return Batches(
+        store,
+        size=tuple(seen["size"]),
+        batch=plan["batch"],
+        sampling=seen["mode"],
+        seed=int(plan["seed"]),
+        balance=plan["train"]["balance"],
+        foreground=foreground,
+        before=seen["before"],
+        reference=bool(seen.get("reference")),
+        margin=margin_of(network),
+    )
+
+
 def build_parts(
     plan: Plan,
     network: nn.Module,
@@ -137,6 +174,7 @@ def build_parts(
     progress: Callable[[str, int], Progress],
     features: nn.Module | None = None,
     seconds: float | None = None,
+    more: Sequence[str] = (),
 ) -> Parts:
     """Read and prepare the training and validation cases, and put a fresh state beside them.
 
@@ -144,23 +182,12 @@ def build_parts(
         place: the folder for packed data, where the user named one.
         features: for a generator, the network that judges it, where it is trained already.
         seconds: that training it may take.
+        more: cases without labels that a pretraining learns from too.
     """
     preparation = build_preparation(plan)
-    stores = open_parts(plan, inspection, split, place, progress)
+    stores = open_parts(plan, inspection, split, place, progress, more)
     network = network.to(device)
-    seen = plan["sampling"]
-    batches = Batches(
-        stores[0],
-        size=tuple(seen["size"]),
-        batch=plan["batch"],
-        sampling=seen["mode"],
-        seed=int(plan["seed"]),
-        balance=plan["train"]["balance"],
-        foreground=seen["foreground"],
-        before=seen["before"],
-        reference=bool(seen.get("reference")),
-        margin=margin_of(network),
-    )
+    batches = batches_of(plan, stores[0], network, foreground=plan["sampling"]["foreground"])
     task, judge = build_task(plan), None
     if plan["task"] == "generate":
         must_judge(plan, split)
@@ -176,6 +203,7 @@ def build_parts(
         judge=judge,
         batches=batches,
         validation=stores[1],
+        every=(stores[2] if more else stores[0]) if plan.get("pretrain") else None,
         augmentation=Augmentation.from_dict(plan["augment"]) if plan["augment"] else None,
         spacing=preparation.spacing,
         device=device,

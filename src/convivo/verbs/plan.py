@@ -33,6 +33,7 @@ from convivo.verbs.within import (
     Ask,
     Limits,
     ask_for,
+    beside_mean,
     fitted,
     formats,
     kept_by,
@@ -244,6 +245,8 @@ def _for_data(data: object, wish: Settings, counting: dict[str, Any], limits: Li
         ranks=counting.get("ranks"), strategy=counting.get("strategy"),
     )  # fmt: skip
     shape = (draft["network"]["in_channels"], *(chosen.input.size or ()))
+    if ask.mode == "train":
+        limits = beside_mean(limits, keeping.mean)
     seen, answer = fitted(network, shape, ask, limits)
     if (seen.batch, seen.patch) != (draft["batch"], shape[1:]):
         if seen.patch != shape[1:]:

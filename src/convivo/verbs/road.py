@@ -35,12 +35,11 @@ from convivo.verbs.keeping import Keeping
 from convivo.verbs.measure import Measured
 from convivo.verbs.observed import observed
 from convivo.verbs.parts import Parts
+from convivo.verbs.pretraining import pretrained
 from convivo.verbs.run import Run
 from convivo.verbs.scheduling import loop_schedule
 from convivo.verbs.settings import Settings
-from convivo.verbs.wishes import saved_settings, settings_of, with_task_of
-
-AUDIT_SHARE, COMPARED_A_SECOND = 0.05, 1000  # of the time; images, on two cores
+from convivo.verbs.wishes import saved_settings, settings_of, with_plan
 
 
 def train_in(
@@ -90,13 +89,13 @@ def _train(
     again = (folder / "plan.json").exists()
     wish = saved_settings(folder) if again else settings_of(given)
     if given["plan"] is not None:
-        wish = with_task_of(wish, given_plan(given["plan"]))
+        wish = with_plan(wish, given_plan(given["plan"]))
     if inspection is None:
         inspection = inspect_for(given, wish, budget, again=again)
     if again:
-        parts, split = parts_again(folder, inspection, own, device, quiet, wish.data.store)
+        parts, split, every = parts_again(folder, inspection, own, device, quiet, wish.data.store)
     else:
-        parts, split, resolved = fix_parts(
+        parts, split, every, resolved = fix_parts(
             inspection, wish, budget,
             own=own, given=given["plan"], device=device, fold=fold, quiet=quiet,
         )  # fmt: skip
@@ -104,11 +103,17 @@ def _train(
             held = save_features(parts.features, folder / FEATURES_FILE)
             parts.plan["features"]["sha256"] = held  # type: ignore[index]
         _write_plan(folder, parts.plan, split, resolved, quiet)
-    keeping = Keeping(parts.plan, parts.state.network, inspection, train=split.train, val=split.val)
+    more = (parts.plan.get("pretrain") or {}).get("unlabelled", ())
+    train = (*split.train, *more)
+    keeping = Keeping(parts.plan, parts.state.network, every, train=train, val=split.val)
     bounds = bounds_of(budget, parts.device)
     cap = cap_of(bounds, parts.plan, parts.state.network, keeping)
     sandbox.rest()
-    ended = _fit(folder, parts, budget, cap, quiet)
+    Journal(folder.path, Progress("", 1, quiet=quiet)).reset_control()
+    most = _end(budget, cap) if parts.device.type == "cpu" else None
+    with refused_past(most):
+        parts = pretrained(folder, parts, budget, cap, quiet=quiet)
+    ended = _fit(folder, parts, budget, cap, most, quiet)
     measured = finish(
         folder, parts, inspection, split,
         ended=ended, began=budget.began, quiet=quiet, part=part,
@@ -134,7 +139,7 @@ def inspect_for(
         inspection = inspect_data(
             Path(data), task=want.task, layout=want.layout, subject=want.subject,
             labels=want.labels, positive=want.positive, instances=wish.task.instances,
-            compared=0 if again else _compared(budget),
+            compared=0 if again else budget.compared,
         )  # fmt: skip
     else:
         from convivo.verbs.samples import inspection_of
@@ -146,13 +151,6 @@ def inspect_for(
         f"{inspection.index.spatial_dims}D"
     )
     return inspection
-
-
-def _compared(budget: Budget) -> int | None:
-    """Among how many images near duplicates are looked for: a twentieth of the time does that."""
-    if budget.seconds is None:
-        return None
-    return int(budget.seconds * AUDIT_SHARE * COMPARED_A_SECOND)
 
 
 def _must_be_sound(inspection: Inspection, wish: Settings) -> None:
@@ -181,11 +179,12 @@ def _write_plan(folder: Folder, plan: Any, split: Split, settings: Settings, qui
         say(f"  {reason}")
 
 
-def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) -> str:
+def _fit(
+    folder: Folder, parts: Parts, budget: Budget, cap: Cap, most: int | None, quiet: bool
+) -> str:
     plan = dict(parts.plan)
     progress = Progress("step", plan["steps"], unit="steps", quiet=quiet)
     journal = Journal(folder.path, progress)
-    journal.reset_control()
     if journal.resume(parts.state):
         progress.first = parts.state.step
         progress.say(f"going on after step {parts.state.step} of {plan['steps']}")
@@ -197,7 +196,6 @@ def _fit(folder: Folder, parts: Parts, budget: Budget, cap: Cap, quiet: bool) ->
     deadline = None
     if budget.seconds is not None:
         deadline = clock.monotonic() + budget.left() - budget.reserve
-    most = _end(budget, cap) if parts.device.type == "cpu" else None
     with observed(folder, parts, progress) as seen, refused_past(most):
         ended = fit(
             parts.state, parts.tensors, seen.step(parts.step), update=parts.update,

@@ -79,6 +79,8 @@ class TrainSettings(_Section):
     """How it is trained. `steps` follows from `epochs` or from the time that there is.
 
     border_weight, border_sigma: the weight map of label maps, see `tasks.segment.Segment`.
+    ema: share of the old mean in each update of the running mean of the weights, which is then what
+    is validated and kept; 0: the weights themselves.
     """
 
     epochs: PositiveInt | None = None
@@ -95,6 +97,7 @@ class TrainSettings(_Section):
     label_smoothing: NonNegativeFloat | None = None
     border_weight: NonNegativeFloat | None = None
     border_sigma: PositiveFloat | None = None
+    ema: NonNegativeFloat | None = None
     precision: Precision | None = None
     threads: PositiveInt | None = None
     seed: int = 0
@@ -136,6 +139,20 @@ class AugmentSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class PretrainSettings(_Section):
+    """What the network learns before the training, from images alone (`--pretrain`).
+
+    method: "reconstruct": what hidden blocks hold; None: nothing. masked: share of the blocks that
+    is hidden. share: of the time, or of all steps, that it takes. epochs: passes over its cases, at
+    most.
+    """
+
+    method: Literal["reconstruct"] | None = None
+    masked: PositiveFloat | None = None
+    share: PositiveFloat | None = None
+    epochs: PositiveInt | None = None
+
+
 class Settings(_Section):
     """The whole configuration of a run."""
 
@@ -144,4 +161,5 @@ class Settings(_Section):
     net: NetSettings = NetSettings()
     input: InputSettings = InputSettings()
     train: TrainSettings = TrainSettings()
+    pretrain: PretrainSettings = PretrainSettings()
     augment: AugmentSettings = AugmentSettings()

@@ -66,11 +66,13 @@ def open_parts(
     split: Split,
     place: str | None,
     progress: Callable[[str, int], Progress],
+    more: Sequence[str] = (),
 ) -> tuple[Store, ...]:
     """The prepared training and validation cases, in memory or on disk as the plan says.
 
     Args:
         place: the folder for packed data that the user named; then what fits memory is packed too.
+        more: cases of the inspection that come in a third store, behind those of the training part.
     Raises:
         PlanError: the disk is too small. UsageError: a folder that cannot be used.
         ReadError: what is stored is damaged.
@@ -82,9 +84,13 @@ def open_parts(
         raise UsageError("--store", rule, "data given in Python", "Leave it out")
     cases = {case.id: case for case in inspection.cases}
     parts = [learnt_from(plan, cases, ids) for ids in (split.train, split.val)]
+    parts += [more] if more else []
+    if entry["streamed"]:
+        parts[2:] = [[*parts[0], *more]] if more else []
     if entry["streamed"] or place is not None:
         stores = _packed(entry, inspection, parts, preparation, place, progress)
-        return tuple(without_others(plan, one) for one in stores)
+        built = [without_others(plan, one) for one in stores]
+        return tuple(built) if entry["streamed"] else _third_behind_first(built)
 
     def build(part: Sequence[str]) -> Store:
         bar = progress("reading", len(part))
@@ -95,7 +101,22 @@ def open_parts(
         bar.close()
         return built
 
-    return tuple(without_others(plan, build(part)) for part in parts)
+    return _third_behind_first([without_others(plan, build(part)) for part in parts])
+
+
+def _third_behind_first(stores: Sequence[Store]) -> tuple[Store, ...]:
+    """Stores in memory, a third one as what it adds to the first, of which nothing is copied."""
+    first = stores[0]
+    behind = (
+        Store(
+            ids=(*first.ids, *more.ids),
+            units=(*first.units, *more.units),
+            images=[*first.images, *more.images],
+            targets=[*first.targets, *more.targets],
+        )
+        for more in stores[2:]
+    )
+    return (*stores[:2], *behind)
 
 
 def _packed(

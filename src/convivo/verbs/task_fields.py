@@ -10,6 +10,7 @@ from convivo.data.inspection import Inspection
 from convivo.errors import ConfigError, nearest_name
 from convivo.tasks.membranes import border_of
 from convivo.verbs.choose import Facts
+from convivo.verbs.mean_weights import check_ema
 from convivo.verbs.region_fields import must_be_no_regions, regions_of
 from convivo.verbs.settings import Settings, TaskSettings
 
@@ -43,6 +44,7 @@ def task_fields(
         ConfigError: a setting that the task does not have, or a value it cannot take.
     """
     check_settings(facts.task, settings.task)
+    check_ema(facts.task, settings.train)
     fields = MAKERS[facts.task](inspection, train, facts, settings)
     if facts.task == "reconstruct" and preparation.normalization == "fixed":
         fields |= {"scale": list(preparation.std), "data_range": 1.0}  # measured from 0 to 1

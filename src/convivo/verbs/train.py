@@ -42,6 +42,7 @@ def train(
     resume: bool = False,
     plan: object = None,
     init: str | Path | Run | None = None,
+    pretrain: str | None = None,
     normal: str | None = None,
     layout: str | None = None,
     subject: str | None = None,
@@ -69,6 +70,8 @@ def train(
         settings: "key=value" overrides of the configuration. config: a TOML file of many.
         plan: a plan.json (or the plan of an earlier run) to repeat exactly, with its solution.
         init: a run, its folder, or a file of weights to start from; without `net`, a run's network.
+        pretrain: "reconstruct": before the training the network learns to rebuild hidden blocks of
+            the training part's images, and of unlabelled ones of the same data.
         normal: to reconstruct, the class that alone is trained on; others are anomalies to find.
         accept: codes of `error` problems to train in spite of.
         store: folder for packed data, to be found again by later runs. Without it only what is too

@@ -7,9 +7,11 @@ from typing import Any
 from torch import nn
 
 from convivo.config import build, merge, read_toml
-from convivo.errors import UsageError
+from convivo.errors import UsageError, nearest_name
 from convivo.verbs.folder import Folder
-from convivo.verbs.settings import Settings
+from convivo.verbs.settings import PretrainSettings, Settings
+
+METHODS = ("reconstruct",)
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -33,6 +35,12 @@ def settings_of(given: dict[str, Any]) -> Settings:
     normal = {"normal": given["normal"]} if given.get("normal") is not None else {}
     if isinstance(given["net"], nn.Module):
         name["name"] = type(given["net"]).__name__
+    method = given.get("pretrain")
+    if method is not None and method not in METHODS:
+        raise UsageError(
+            "--pretrain", "a known method", repr(method), nearest_name(method, METHODS)
+        )
+    before = {} if method is None else {"method": method}
     train: dict[str, Any] = {k: given[k] for k in ("epochs", "threads") if given[k] is not None}
     train |= _schedule_given_way(train, list(given["settings"]))
     if given["seed"] or "seed" not in values.get("train", {}):
@@ -44,6 +52,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
             "net": wish.net.model_copy(update=name),
             "task": wish.task.model_copy(update=normal),
             "train": wish.train.model_copy(update=train),
+            "pretrain": wish.pretrain.model_copy(update=before),
         }
     )
 
@@ -62,12 +71,30 @@ def _schedule_given_way(train: Mapping[str, Any], settings: list[str]) -> dict[s
     return dict.fromkeys({"steps", "validate_every"} - set(asked))
 
 
-def with_task_of(wish: Settings, plan: Mapping[str, Any]) -> Settings:
-    """The wish with what a plan to repeat says of objects, so that the data are read alike."""
+def with_plan(wish: Settings, plan: Mapping[str, Any]) -> Settings:
+    """The wish with what a plan to repeat says of objects, so that the data are read alike.
+
+    And of a pretraining, whose cases are looked for anew.
+
+    Raises:
+        UsageError: a pretraining is asked for that the plan does not have.
+    """
+    if wish.pretrain.method is not None and not plan.get("pretrain"):
+        rule, remedy = "the plan repeats a training without it", "Leave one of the two out"
+        raise UsageError("--pretrain", rule, "--plan as well", remedy)
+    wish = wish.model_copy(update={"pretrain": resolved_pretrain(plan)})
     if wish.task.instances is not None or plan["task"] != "segment":
         return wish
     instances = bool(plan["task_fields"].get("instances"))
     return wish.model_copy(update={"task": wish.task.model_copy(update={"instances": instances})})
+
+
+def resolved_pretrain(plan: Mapping[str, Any]) -> PretrainSettings:
+    """The section of the configuration that a plan's pretraining follows from."""
+    entry = plan.get("pretrain") or {}
+    return PretrainSettings(
+        **{k: v for k, v in entry.items() if k in PretrainSettings.model_fields}
+    )
 
 
 def saved_settings(folder: Folder) -> Settings:

@@ -1,7 +1,7 @@
 """plan --ram, --vram: the settings that stay within the memory there is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 from convivo.config import size
 from convivo.errors import PlanError
 from convivo.layers.checkpointing import parts_of
-from convivo.planning.budget import MIB, MOST, Setting, Solution, Space, Step, solve
+from convivo.planning.budget import MIB, MOST, Cost, Setting, Solution, Space, Step, solve
 from convivo.planning.overhead import approximate
 from convivo.planning.step import Loss
 from convivo.planning.step_cost import StepCost
@@ -18,6 +18,7 @@ from convivo.training.easing import normalizes_over_the_batch
 from convivo.verbs.choose import Facts
 from convivo.verbs.fixing import traced_loss, traced_optimizer
 from convivo.verbs.keeping import Keeping
+from convivo.verbs.pretext import Pretext, pretext_outline
 from convivo.verbs.settings import Settings
 
 IN_FLIGHT = 2  # batches that wait on the way to an accelerator
@@ -40,6 +41,7 @@ class Ask:
     """What is to be fitted, and what of it is open.
 
     batch: None for the largest, at most `most`. precisions: number formats, the wished first.
+    before: of a pretraining, whose steps must fit as well.
     smaller: whether the patch may shrink. steady: see `Space`. The others: see `StepCost`.
     """
 
@@ -54,6 +56,7 @@ class Ask:
     between: Callable[[Setting], int] | None = None
     task: str | None = None
     loss: Loss | None = None
+    before: Pretext | None = None
     ranks: int | None = None
     strategy: str | None = None
 
@@ -68,6 +71,15 @@ def limits_of(ram: str | int | None, vram: str | int | None) -> Limits:
         ram=None if ram is None else size(ram, "--ram"),
         vram=None if vram is None else size(vram, "--vram"),
     )
+
+
+def beside_mean(limits: Limits, size: int) -> Limits:
+    """What an accelerator has left beside the mean of the weights, which lies there too.
+
+    Args:
+        size: its bytes. In main memory it is among what lasts (`keeping.Keeping`).
+    """
+    return limits if limits.vram is None else replace(limits, vram=max(1, limits.vram - size))
 
 
 def formats(precision: str) -> tuple[str, ...]:
@@ -91,6 +103,15 @@ def step_cost(net: nn.Module, channels: int, ask: Ask, *, apart: bool) -> StepCo
         strategy=ask.strategy,
         apart=apart,
     )
+
+
+def _of_both(net: StepCost, ask: Ask, *, apart: bool) -> Cost:
+    """The larger cost of a training step and of one of the pretraining."""
+    if ask.before is None or ask.mode != "train":
+        return net
+    first = replace(ask, optimizer="adamw", loss=ask.before.loss)
+    other = step_cost(ask.before.network, net.channels, first, apart=apart)
+    return lambda setting: max(net(setting), other(setting))
 
 
 def within(
@@ -122,9 +143,10 @@ def within(
         steady=ask.steady,
         most=ask.most,
     )
+    both = _of_both(cost, ask, apart=limits.vram is not None)
     if limits.vram is None:
-        return solve(cost, int(limits.ram or 0), space, option=option)
-    found = solve(cost, limits.vram, space, option="--vram")
+        return solve(both, int(limits.ram or 0), space, option=option)
+    found = solve(both, limits.vram, space, option="--vram")
     _must_hold_the_rest(found.setting, channels, ask, limits.ram)
     return found
 
@@ -204,6 +226,7 @@ def ask_for(
         between=keeping.between if training else None,
         task=facts.task,
         loss=traced_loss(draft),
+        before=pretext_outline(draft, keeping.network),
         ranks=ranks,
         strategy=strategy,
     )

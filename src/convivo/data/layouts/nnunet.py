@@ -143,5 +143,18 @@ def _to_predict(root: Path) -> Sequence[Path]:
     return first
 
 
+def channel_files(first: Path) -> tuple[str, ...]:
+    """The files of all channels of an image, from the path of its first one."""
+    match = CHANNEL.match(stem_of(first))
+    if match is None:
+        return (str(first),)
+    found = {}
+    for path in _files(first.parent):
+        other = CHANNEL.match(stem_of(path))
+        if other and other["case"] == match["case"]:
+            found[int(other["channel"])] = str(path.absolute())
+    return tuple(found[number] for number in sorted(found))
+
+
 def _files(folder: Path) -> list[Path]:
     return item_files(folder) if folder.is_dir() else []
