@@ -92,23 +92,36 @@ def test_many_windows_come_in_order():
     assert np.allclose(rows[some], direct(network, cuts), atol=1e-6)
 
 
-@pytest.mark.parametrize("reference", [False, True])
-def test_predictor_sees_the_windows_that_training_saw(reference):
+@pytest.mark.parametrize(("reference", "rhythm"), [(False, False), (True, False), (True, True)])
+def test_predictor_sees_the_windows_that_training_saw(reference, rhythm):
     image, positions = rng().normal(size=(2, 100)), np.arange(0, 100, 7)
     events = Events(positions=positions, labels=np.arange(len(positions)))
     store = Store(ids=("r",), units=("r",), images=[image], targets=[events])
     batches = Batches(
         store, size=(12,), batch=len(positions), sampling="window", seed=0, before=0.3,
-        reference=reference,
+        reference=reference, rhythm=rhythm,
     )  # fmt: skip
     batch = batches(0)
-    network = classifier(channels=4 if reference else 2)
-    predictor = table(network, "window", before=0.3, reference=reference)
+    network = classifier(channels=2 + 2 * reference + 2 * rhythm)
+    predictor = table(network, "window", before=0.3, reference=reference, rhythm=rhythm)
     rows = predictor.windows(image, positions)
     assert np.allclose(rows[batch.targets], direct(network, batch.images), atol=1e-6)
     assert predictor.item(image.shape) == batch.images.shape[1:]
     assert predictor.cut(image, positions).shape == batch.images.shape
     assert predictor.cut(image, []).shape == (0, *batch.images.shape[1:])
+
+
+def test_the_rhythm_lies_beside_each_window_whatever_the_order():
+    """Beats every 20 samples, one 10 early: it is told, and so is the pause that follows."""
+    positions = np.array([0, 20, 40, 50, 80, 100])
+    image = np.zeros((1, 120), np.float32)
+    for order in (np.arange(6), rng().permutation(6)):
+        cuts = table(classifier(), "window", 6, rhythm=True).cut(image, positions[order])
+        assert cuts.shape == (6, 3, 6)
+        assert (cuts == cuts[..., :1]).all()
+        told = cuts[np.argsort(order), 1:, 0]
+        longer = np.float32(4 * np.log2(1.5))
+        assert told.tolist() == [[0, 0], [0, 0], [0, -4], [-4, longer], [longer, 0], [0, 0]]
 
 
 def test_usual_beats_lie_beside_each_window():

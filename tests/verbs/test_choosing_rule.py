@@ -115,17 +115,18 @@ def test_beats_are_seen_beside_their_neighbours_and_rare_ones_more_often() -> No
     assert chosen.input.size == [360]
     assert chosen.input.channels == ["MLII"]
     assert chosen.train.balance == 0.5
-    assert chosen.input.reference is True
+    assert chosen.input.reference is chosen.input.rhythm is True
     assert any("120 Hz" in reason for reason in reasons)
 
 
 def test_what_is_usual_is_shown_where_moments_are_told_apart() -> None:
     own, _ = choose(facts(**BEATS), Settings(), "MyModule")
     rebuilt, _ = choose(facts(**BEATS | {"task": "reconstruct"}), Settings())
-    unasked, _ = choose(facts(**BEATS), Settings(input={"reference": False}))
-    assert not any(one.input.reference for one in (own, rebuilt, unasked))
-    with pytest.raises(ConfigError, match="moments of records, to tell apart"):
-        choose(facts(**BEATS | {"events": False}), Settings(input={"reference": True}))
+    unasked, _ = choose(facts(**BEATS), Settings(input={"reference": False, "rhythm": False}))
+    assert not any(one.input.reference or one.input.rhythm for one in (own, rebuilt, unasked))
+    for name in ("reference", "rhythm"):
+        with pytest.raises(ConfigError, match=rf"input\.{name}: .*moments of records, to tell"):
+            choose(facts(**BEATS | {"events": False}), Settings(input={name: True}))
 
 
 def test_series_of_different_length_are_cropped() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored
-from convivo.arrays.windows import around, beside, usual, window
+from convivo.arrays.windows import Around, Shown, window
 from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.errors import ShapeError
@@ -103,7 +103,7 @@ class Batches:
         balance: 0 draws items as often as they occur, 1 every class equally often.
         foreground: share of patches centred on a class other than 0, classes equally often.
         before: share of a window that lies before its moment.
-        reference: beside each window the median window of its record, as further channels.
+        reference, rhythm: what is shown beside each window (see `arrays.windows.Around`).
         margin: for networks that answer less than they see: samples per side of a patch without an
             answer. What is answered lies in the image; the margin, of labels too, may be mirrored.
     """
@@ -120,11 +120,13 @@ class Batches:
         foreground: float = 0.5,
         before: float = 0.5,
         reference: bool = False,
+        rhythm: bool = False,
         margin: tuple[int, ...] | None = None,
     ) -> None:
-        self.reference = lru_cache(maxsize=None)(self._usual) if reference else None
+        self.way = Around(length=size[0], before=before, reference=reference, rhythm=rhythm)
+        self._shown = lru_cache(maxsize=None)(self._moments)
         self.store, self.size, self.batch, self.sampling = store, tuple(size), batch, sampling
-        self.seed, self.foreground, self.before = seed, foreground, before
+        self.seed, self.foreground = seed, foreground
         self.margin = margin if margin is not None and sampling == "patch" else None
         # what a patch is asked about
         gone = self.margin or (0,) * len(self.size)
@@ -134,7 +136,8 @@ class Batches:
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
         labels = self.items.labels
-        self.weights = class_weights(labels, balance if labels.dtype.kind in "iu" else 0.0)
+        balance = balance if labels.dtype.kind in "iu" else 0.0
+        self.weights = class_weights(labels, self.items.cases, balance)
         self._voxels = 0.0
         if sampling == "patch":
             self._voxels = sum(float(np.prod(image.shape[1:])) for image in store.images)
@@ -180,15 +183,15 @@ class Batches:
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
     def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        start = item.position - round(self.before * self.size[0])
-        cut = window(self.store.images[item.case], start, self.size[0])
-        return beside(cut, self.reference and self.reference(item.case)), item.label
+        shown = self._shown(item.case)
+        place = int(np.flatnonzero(shown.positions == item.position)[0])
+        return shown[place], item.label
 
-    def _usual(self, case: int) -> np.ndarray:
-        """The median window of a record's labelled moments."""
-        moments = self.items.positions[self.items.cases == case]
-        starts = around(moments, self.size[0], self.before)
-        return usual(self.store.images[case], starts, self.size[0])
+    def _moments(self, case: int) -> Shown:
+        """All moments of a record, those without a label as well: they are its rhythm too."""
+        target = self.store.targets[case]
+        assert isinstance(target, Events), "windows are cut around moments"
+        return self.way.of(self.store.images[case], target.positions)
 
     def _crop(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         image = self.store.images[item.case]
@@ -241,10 +244,22 @@ def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:
     return 4 * channels * places + (places if maps else 9 * batch)
 
 
-def class_weights(labels: np.ndarray, balance: float) -> np.ndarray | None:
-    """Drawing probability per item, proportional to (size of its class) ** -balance."""
+def class_weights(labels: np.ndarray, cases: np.ndarray, balance: float) -> np.ndarray | None:
+    """Drawing probability per item: (n,) classes and cases -> (n,), summing to 1.
+
+    A class is drawn in proportion to (its size) ** (1 - balance), and within it a case in
+    proportion to (what it holds of the class) ** (1 - balance): most beats of a rare kind may be
+    of one record, which is then not all that is learnt of them.
+
+    Example:
+        >>> class_weights(np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1]), 1.0).tolist()
+        [0.08333333333333333, 0.08333333333333333, 0.08333333333333333, 0.25, 0.5]
+    """
     if balance <= 0 or not len(labels) or labels.min() < 0:
         return None
-    counts = np.bincount(labels).astype(np.float64)
-    weights = counts[labels] ** -balance
+    _, place = np.unique(np.stack([labels, cases]), axis=1, return_inverse=True)
+    place = place.reshape(-1)
+    within = np.bincount(place).astype(np.float64)[place] ** -balance
+    within /= np.bincount(labels, weights=within)[labels]
+    weights = np.bincount(labels).astype(np.float64)[labels] ** (1 - balance) * within
     return weights / weights.sum()

@@ -77,6 +77,7 @@ def pipeline_document(
             "size": list(predictor.size),
             "before": predictor.before,
             "reference": predictor.reference,
+            "rhythm": predictor.rhythm,
         },
         "batch": predictor.batch,
         "tiling": {"overlap": predictor.overlap, **tiling},

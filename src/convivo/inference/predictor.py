@@ -15,7 +15,7 @@ from torch import nn
 from convivo.arrays.mirrored_tiles import mirrored_rows
 from convivo.arrays.rolling import DECODED_AT_ONCE, Rows, gathered, label_format, strongest
 from convivo.arrays.tiling import OVERLAP, tiled_rows
-from convivo.arrays.windows import around, beside, half_overlapping, usual, window
+from convivo.arrays.windows import Around, half_overlapping, window
 from convivo.data.batches import Sampling
 from convivo.data.sample import Events
 from convivo.geometry import Axes
@@ -39,7 +39,7 @@ class Predictor:
     Args:
         network: in eval mode, on its device.
         task: decodes the network's output.
-        sampling, size, before, reference: how the network was shown its items (see
+        sampling, size, before, reference, rhythm: how the network was shown its items (see
             `data.batches.Batches`).
         batch: items per forward pass. overlap: share of a tile that its neighbour sees too.
         multiple: what tile sizes must divide by; smaller images then need less padding.
@@ -59,6 +59,7 @@ class Predictor:
     size: tuple[int, ...]
     before: float = 0.5
     reference: bool = False
+    rhythm: bool = False
     batch: int = 64
     overlap: float = OVERLAP
     multiple: tuple[int, ...] | None = None
@@ -107,35 +108,36 @@ class Predictor:
                 raise
         return None  # only here is what the error held let go
 
+    @property
+    def way(self) -> Around:
+        """How a moment of a record is shown."""
+        return Around(
+            length=self.size[0], before=self.before, reference=self.reference, rhythm=self.rhythm
+        )
+
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
-        starts = around(np.asarray(positions), self.size[0], self.before)
-        return self._cuts(image, starts, self._usual(image, starts))
+        shown = self.way.of(image, positions)
+        return self._cuts(shown.stacked, len(shown))
 
     def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """What the network sees of a record (C, T) at n moments: (n, C, size)."""
-        starts = around(np.asarray(positions), self.size[0], self.before)
-        known = self._usual(image, starts)
-        rows = [beside(window(image, start, self.size[0]), known) for start in starts]
-        channels = len(image) * (2 if self.reference else 1)
-        return np.stack(rows) if rows else np.zeros((0, channels, *self.size), np.float32)
-
-    def _usual(self, image: np.ndarray, starts: list[int]) -> np.ndarray | None:
-        return usual(image, starts, self.size[0]) if self.reference else None
+        """What the network sees of a record (C, T) at n moments: (n, C', size)."""
+        return self.way.of(image, positions).stacked()
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""
         starts = half_overlapping(image.shape[1], self.size[0])
-        return self._cuts(image, starts, None).mean(axis=0, keepdims=True)
 
-    def _cuts(self, image: np.ndarray, starts: list[int], known: np.ndarray | None) -> np.ndarray:
-        rows = []
-        for first in range(0, len(starts), WINDOWS):
-            some = starts[first : first + WINDOWS]
-            cuts = [beside(window(image, s, self.size[0]), known) for s in some]
-            rows.append(self.run(np.stack(cuts)))
-        if rows:
-            return np.concatenate(rows)
+        def cut(first: int, last: int) -> np.ndarray:
+            return np.stack([window(image, start, self.size[0]) for start in starts[first:last]])
+
+        return self._cuts(cut, len(starts)).mean(axis=0, keepdims=True)
+
+    def _cuts(self, cut: Callable[[int, int], np.ndarray], count: int) -> np.ndarray:
+        """Answers to `count` windows; cut(first, last) -> (n, C', size) of them."""
+        if count:
+            parts = range(0, count, WINDOWS)
+            return np.concatenate([self.run(cut(at, at + WINDOWS)) for at in parts])
         inner = self.size if self.task.output == "image" else ()
         return np.zeros((0, self.task.outputs, *inner), np.float32)
 
@@ -212,7 +214,7 @@ class Predictor:
             return (shape[0], *self.tile_for(shape[1:]))
         if self.sampling == "whole":
             return tuple(shape)
-        return (shape[0] * (2 if self.reference else 1), *self.size)
+        return (self.way.channels(shape[0]), *self.size)
 
     def at_once(self, shape: Sequence[int]) -> int:
         """Items of a pass, of an image (C, *S)."""

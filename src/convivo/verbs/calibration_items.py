@@ -68,7 +68,8 @@ def read_parts(
     batches = Batches(
         training, size=tuple(seen["size"]), batch=plan["batch"], sampling=seen["mode"],
         seed=int(plan["seed"]), balance=plan["train"]["balance"], foreground=seen["foreground"],
-        before=seen["before"], reference=bool(seen.get("reference")), margin=margin,
+        before=seen["before"], reference=bool(seen.get("reference")),
+        rhythm=bool(seen.get("rhythm")), margin=margin,
     )  # fmt: skip
     return Items(batches, min(_wanted(batches.size), batches.items_per_epoch)), validation
 

@@ -164,7 +164,7 @@ def _input(
         "normalization": normalization,
         "channels": list(facts.channel_names) or None,
         "before": EVENT_BEFORE,
-        "reference": _reference(facts, section, reasons, own=own),
+        **_beside(facts, section, reasons, own=own),
         "foreground": 0.5,
     }
     if facts.task == "generate" and normalization == "fixed":  # to -1..1, what a tanh can give
@@ -177,20 +177,30 @@ def _input(
     return _filled(section, sampling=sampling, size=size, **common), why
 
 
-def _reference(facts: Facts, section: InputSettings, reasons: list[str], *, own: bool) -> bool:
-    """Whether a moment is shown beside the usual one of its record.
+BESIDE = {
+    "reference": "beside each window its record's median one: subjects differ, and so does what is "
+    "unusual",
+    "rhythm": "and how early its moment comes, against the record's usual distance",
+}
+
+
+def _beside(
+    facts: Facts, section: InputSettings, reasons: list[str], *, own: bool
+) -> dict[str, bool]:
+    """What a moment is shown beside: the usual one of its record, its rhythm.
 
     Raises:
         ConfigError: asked for where there are no moments to tell apart.
     """
-    able = facts.events and facts.task == "classify"
-    if section.reference and not able:
-        rule, remedy = "moments of records, to tell apart", "Leave it out"
-        raise ConfigError("input.reference", rule, f"the task {facts.task}", remedy)
-    chosen = section.reference if section.reference is not None else able and not own
-    if chosen:
-        reasons.append("beside each window its record's median one: subjects differ, and so does "
-                       "what is unusual")  # fmt: skip
+    able, chosen = facts.events and facts.task == "classify", dict[str, bool]()
+    for name, why in BESIDE.items():
+        asked = getattr(section, name)
+        if asked and not able:
+            rule, remedy = "moments of records, to tell apart", "Leave it out"
+            raise ConfigError(f"input.{name}", rule, f"the task {facts.task}", remedy)
+        chosen[name] = asked if asked is not None else able and not own
+        if chosen[name]:
+            reasons.append(why)
     return chosen
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from convivo.architectures.outline import outlined
 from convivo.arrays.preparation import Preparation
+from convivo.arrays.windows import Around
 from convivo.data.channel_files import KEY, rule_of
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
@@ -22,7 +23,7 @@ from convivo.verbs.keeping import Keeping
 from convivo.verbs.mean_weights import tell_mean
 from convivo.verbs.pretext import must_rebuild, pretext_outline, pretrain_entry
 from convivo.verbs.region_fields import regions_reason
-from convivo.verbs.settings import Settings, TrainSettings
+from convivo.verbs.settings import InputSettings, Settings, TrainSettings
 from convivo.verbs.setup import build_network, build_task
 from convivo.verbs.task_fields import task_fields
 from convivo.verbs.told import countable
@@ -67,6 +68,7 @@ def draft_plan(
             "size": seen.size,
             "before": seen.before,
             **({"reference": True} if seen.reference else {}),
+            **({"rhythm": True} if seen.rhythm else {}),
             "foreground": seen.foreground,
             "batch": max(16, train.batch or 1) if facts.task != "segment" else train.batch,
         },
@@ -245,7 +247,7 @@ def _network(
     channels = len(settings.input.channels or ()) or facts.channels
     shared = {
         "spatial_dims": facts.spatial_dims,
-        "in_channels": channels * (2 if settings.input.reference else 1),
+        "in_channels": _shown_channels(channels, settings.input),
         "num_classes": outputs,
         "input_size": size,
     }
@@ -253,6 +255,12 @@ def _network(
         return {"name": type(network).__name__, "custom": True, **shared, "width": 1.0}
     net = settings.net
     return {"name": net.name, **shared, "width": net.width, "options": net.options}
+
+
+def _shown_channels(own: int, seen: InputSettings) -> int:
+    """Of what the network sees, of cases of `own` channels."""
+    way = Around(length=1, reference=bool(seen.reference), rhythm=bool(seen.rhythm))
+    return way.channels(own)
 
 
 def _must_be_two(network: nn.Module | None) -> None:

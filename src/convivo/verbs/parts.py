@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convivo.arrays.windows import PACES
 from convivo.data.ahead import Ahead
 from convivo.data.augment import Augmentation, apply, draw, mixed
 from convivo.data.batches import Batch, Batches
@@ -70,10 +71,17 @@ class Parts:
         size, channels = tuple(images.shape[2:]), int(images.shape[1])
         drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
         maps = targets if targets.ndim > 1 else None
+        rhythm = images[:, channels - self.told :].clone()  # numbers, not a signal to be altered
         images, changed = apply(images, maps, drawn, in_place=True)  # a batch is drawn once
+        images[:, channels - self.told :] = rhythm
         if drawn.mixup is not None:  # shares of classes, as cross-entropy takes them
             targets = mixed(targets, drawn.mixup, self.task.outputs)
         return images, targets if changed is None else changed
+
+    @property
+    def told(self) -> int:
+        """Channels behind the signal that tell its rhythm."""
+        return PACES if self.plan["sampling"].get("rhythm") else 0
 
     @cached_property
     def drawn(self) -> Callable[[int], Batch]:
@@ -159,6 +167,7 @@ def batches_of(plan: Plan, store: Store, network: nn.Module, *, foreground: floa
         foreground=foreground,
         before=seen["before"],
         reference=bool(seen.get("reference")),
+        rhythm=bool(seen.get("rhythm")),
         margin=margin_of(network),
     )
 

@@ -59,13 +59,15 @@ class InputSettings(_Section):
     sampling: whole cases, windows around moments, crops of longer signals, patches.
     size: samples per axis, after resampling to `spacing` (in the data's own unit).
     before: share of a window before its moment. reference: beside each window the median window of
-    its record, as further channels. foreground: share of patches centred on a class.
+    its record, as further channels. rhythm: as two more, how early the moment comes, and the next.
+    foreground: share of patches centred on a class.
     """
 
     sampling: Literal["whole", "window", "crop", "patch"] | None = None
     size: list[PositiveInt] | None = None
     before: float | None = None
     reference: bool | None = None
+    rhythm: bool | None = None
     foreground: float | None = None
     spacing: list[PositiveFloat] | None = None
     orientation: str | None = None

@@ -120,6 +120,7 @@ def build_predictor(
         size=tuple(seen["size"]),
         before=seen["before"],
         reference=bool(seen.get("reference")),
+        rhythm=bool(seen.get("rhythm")),
         batch=1 if seen["mode"] == "patch" and len(seen["size"]) == 3 else seen["batch"],
         multiple=getattr(network, "total_stride", None),
         margin=margin_of(network),

@@ -3,7 +3,7 @@
 Letters: C channels, *S spatial sizes, K outputs, n items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,7 @@ from convivo.arrays.objects import objects_of
 from convivo.arrays.regions import labels_of_regions
 from convivo.arrays.rolling import Rows, gathered, strongest
 from convivo.arrays.tiling import tiled_rows
-from convivo.arrays.windows import around, beside, half_overlapping, usual, window
+from convivo.arrays.windows import half_overlapping, window
 from convivo.exporting.runner.models import Model
 from convivo.exporting.runner.pipeline import Pipeline
 from convivo.geometry import Axes
@@ -93,31 +93,24 @@ class Answers:
 
     def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K, ...)."""
-        (length,) = self.pipeline.size
-        starts = around(positions, length, self.pipeline.before)
-        known = usual(image, starts, length) if self.pipeline.reference else None
-        return self._cuts(image, starts, known)
+        shown = self.pipeline.way.of(image, positions)
+        return self._cuts(shown.stacked, len(shown), len(image))
 
     def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """What the network sees of a record at n moments: (n, C, size)."""
-        (length,) = self.pipeline.size
-        starts = around(positions, length, self.pipeline.before)
-        rows = [window(image, start, length) for start in starts]
-        return np.stack(rows) if rows else np.zeros((0, len(image), length), np.float32)
+        """What the network sees of a record at n moments: (n, C', size)."""
+        return self.pipeline.way.of(image, positions).stacked()
 
-    def _cuts(
-        self, image: np.ndarray, starts: Sequence[int], known: np.ndarray | None = None
-    ) -> np.ndarray:
-        """A batch is cut at a time: windows overlap, all of a long record's would fill memory."""
-        (length,), step = self.pipeline.size, self.pipeline.items or self.pipeline.batch
-        rows = [
-            self.run(np.stack([beside(window(image, s, length), known) for s in some]))
-            for some in (starts[at : at + step] for at in range(0, len(starts), step))
-        ]
-        if rows:
-            return np.concatenate(rows)
+    def _cuts(self, cut: Callable[[int, int], np.ndarray], count: int, channels: int) -> np.ndarray:
+        """Answers to `count` windows, which cut(first, last) makes: (n, C', size).
+
+        A batch is cut at a time: windows overlap, all of a long record's would fill memory.
+        """
+        step = self.pipeline.items or self.pipeline.batch
+        if count:
+            return np.concatenate([self.run(cut(at, at + step)) for at in range(0, count, step)])
         rebuilt, outputs = self.pipeline.kind == "image", len(self.pipeline.output["classes"]) or 1
-        return np.zeros((0, len(image), length) if rebuilt else (0, outputs), np.float32)
+        size = (channels, *self.pipeline.size) if rebuilt else (outputs,)
+        return np.zeros((0, *size), np.float32)
 
     def case(self, image: np.ndarray) -> np.ndarray:
         """The answer to a whole image (C, *S): (K, ...); of a long signal the windows' mean."""
@@ -126,4 +119,9 @@ class Answers:
         if self.pipeline.mode != "crop":
             return self.run(image[None])[0]
         (length,) = self.pipeline.size
-        return self._cuts(image, half_overlapping(image.shape[1], length)).mean(0)
+        starts = half_overlapping(image.shape[1], length)
+
+        def cut(first: int, last: int) -> np.ndarray:
+            return np.stack([window(image, start, length) for start in starts[first:last]])
+
+        return self._cuts(cut, len(starts), len(image)).mean(0)

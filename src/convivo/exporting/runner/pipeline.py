@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convivo.arrays.preparation import Preparation
+from convivo.arrays.windows import Around
 from convivo.data.channel_files import ChannelFiles, rule_of
 from convivo.errors import ReadError
 from convivo.inference.tiles import Tiles
@@ -19,8 +20,8 @@ class Pipeline:
     """How a network is used.
 
     folder: where its model lies. model: {"format", "file", "bounds", "precision"}. preparation:
-    what is done to an image before. mode, size, before, reference: how the network is shown its
-    items. batch: of a pass. tiles: what larger images are cut into. output: what the answer is,
+    what is done to an image before. mode, size, before, reference, rhythm: how the network is shown
+    its items. batch: of a pass. tiles: what larger images are cut into. output: what the answer is,
     see `answers`. channel_files: which files are channels of one case; None where none are.
     """
 
@@ -32,6 +33,7 @@ class Pipeline:
     size: tuple[int, ...]
     before: float
     reference: bool
+    rhythm: bool
     batch: int
     tiles: Tiles
     output: Mapping[str, Any]
@@ -42,6 +44,13 @@ class Pipeline:
         """The only number of items that the model takes at once; None where it takes any."""
         least, most = self.model["bounds"][0]
         return least if least == most else None
+
+    @property
+    def way(self) -> Around:
+        """How a moment of a record is shown."""
+        return Around(
+            length=self.size[0], before=self.before, reference=self.reference, rhythm=self.rhythm
+        )
 
     @property
     def kind(self) -> str:
@@ -84,6 +93,7 @@ def pipeline_of(document: Mapping[str, Any], folder: Path) -> Pipeline:
         size=size,
         before=float(seen["before"]),
         reference=bool(seen.get("reference")),
+        rhythm=bool(seen.get("rhythm")),
         batch=int(document["batch"]),
         tiles=Tiles(size=size, multiple=multiple, overlap=overlap, margin=margin, step=step),
         output=document["output"],
