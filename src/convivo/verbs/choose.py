@@ -45,7 +45,8 @@ UNET_BASE = {
 PATCH_BATCH = {1: 16, 2: 4, 3: 2}
 # net.width is a factor; from 4 on it is the number of channels of the first stage
 FEWEST_CHANNELS = 4
-CLASSIFIER_WIDTH = 0.5  # where the network is ours to choose; a named one keeps its published width
+# where the network is ours to choose; a named one keeps its published width
+CLASSIFIER_WIDTH, BEATS_WIDTH = 0.5, 0.25
 DEFAULT_NETS = {
     "classify": ("resnet18", "one answer a case"),
     "regress": ("resnet18", "one number a case"),
@@ -300,7 +301,9 @@ def _width(facts: Facts, section: NetSettings, name: str, reasons: list[str]) ->
     if width is not None:
         published = ARCHITECTURES[name].first_channels if name in ARCHITECTURES else 1
         return width / published if width >= FEWEST_CHANNELS else width
-    ours = {"resnet18": CLASSIFIER_WIDTH, "dcgan": GENERATOR_WIDTH[facts.spatial_dims]}
+    # records are few, however many beats they hold
+    classifier = BEATS_WIDTH if facts.events else CLASSIFIER_WIDTH
+    ours = {"resnet18": classifier, "dcgan": GENERATOR_WIDTH[facts.spatial_dims]}
     width = ours.get(name, 1.0) if section.name is None else 1.0
     if width < 1:
         times = round(1 / width**2)
