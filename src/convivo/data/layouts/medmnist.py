@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +96,28 @@ def _parts(file: Path) -> Iterator[_Part]:
             got = f"{len(stacks[key])} labels" if key in stacks else "no labels"
             rule = f"{split}_images holds {count} items, each with a label in {key}"
             raise ReadError(file, rule, got, "Complete the file")
-        labels = stacks[key].array().reshape(count, -1)
+        labels = stacks[key].array()
+        _must_not_be_maps(file, key, labels, stacks[f"{split}_images"].shape)
+        labels = labels.reshape(count, -1)
         # numbers to predict may be fractions, classes may not
         if labels.dtype.kind not in ("iub" if labels.shape[1] > 1 else "iubf"):
             rule, remedy = "labels are numbers, several a case whole ones", "Save them so"
             raise ReadError(file, rule, f"{key} of {labels.dtype}", remedy)
         yield _Part(split, start, labels)  # type: ignore[arg-type]
         start += count
+
+
+def _must_not_be_maps(file: Path, key: str, labels: np.ndarray, images: tuple[int, ...]) -> None:
+    """Refuse label maps, which would be taken for as many labels a case as there are samples.
+
+    Raises:
+        ReadError: a label for each sample.
+    """
+    size, channels_last = labels.shape[1:], images[1:-1]
+    if size and prod(size) > 1 and size in (images[1:], images[2:], channels_last):
+        rule, got = "labels are of whole cases", f"{key} of shape {labels.shape}, a label a sample"
+        remedy = "Save images/NAME.npy and labels/NAME.npy, a pair for each case"
+        raise ReadError(file, rule, got, remedy)
 
 
 def _values(parts: list[_Part], multi: bool) -> list[float]:
