@@ -120,7 +120,7 @@ def test_wrong_requests_are_refused_by_rule():
         tile_starts((7, 9), (8, 8))
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, pytest.param(0.75, marks=pytest.mark.slow)])
 def test_even_tiles_are_no_more_and_no_larger(overlap):
     rng = np.random.default_rng(2)
     for _ in range(200):

@@ -36,7 +36,7 @@ def folded(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "kind", ["cells", "volumes", pytest.param("signals", marks=pytest.mark.slow)]
+    "kind", ["cells", *(pytest.param(k, marks=pytest.mark.slow) for k in ("volumes", "signals"))]
 )
 def test_each_case_is_answered_once_by_a_network_that_had_not_seen_it(folded, kind):
     data, run = folded(kind)
@@ -113,6 +113,7 @@ def test_measured_again_it_is_the_same(folded):
     assert convivo.evaluate(run, split="val", quiet=True)["split"] == "val"
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_exported_as_one(folded, tmp_path):
     _, run = folded("cells")
     run.export("onnx", tmp_path / "out", quiet=True)
@@ -121,6 +122,7 @@ def test_an_ensemble_is_exported_as_one(folded, tmp_path):
     assert all(case["agrees"] for case in parity["cases"])
 
 
+@pytest.mark.slow
 def test_int8_is_for_one_network(folded, tmp_path):
     pytest.importorskip("nncf")
     _, run = folded("cells")
@@ -128,6 +130,7 @@ def test_int8_is_for_one_network(folded, tmp_path):
         run.export("openvino", tmp_path / "out", precision="int8", quiet=True)
 
 
+@pytest.mark.slow
 def test_one_fold_at_a_time_comes_to_the_same(folded, tmp_path):
     data, run = folded("cells")
     out = tmp_path / "run"

@@ -145,6 +145,7 @@ def squares(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_exported_masks_are_those_of_predict(tmp_path: Path) -> None:
     data, folder = squares(tmp_path / "data"), tmp_path / "model"
     run = train_tiny(
@@ -246,6 +247,7 @@ def test_what_cannot_be_in_int8_is_refused(
         cells.run.export("openvino", tmp_path / "model", precision="int8")
 
 
+@pytest.mark.slow
 def test_a_named_precision_is_what_computes(journey: Journeys, tmp_path: Path) -> None:
     cells = journey("cells")
     for backend in ("torch", "openvino"):

@@ -139,7 +139,10 @@ def given_split(folder: Path, *parts: str) -> Path:
     return folder / "data"
 
 
-@pytest.mark.parametrize("parts", [("train", "test"), ("train", "val", "test")])
+THREE = pytest.param(("train", "val", "test"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), THREE])
 def test_a_given_split_is_honoured(parts: tuple[str, ...], tmp_path: Path) -> None:
     data = given_split(tmp_path, *parts)
     run = train_tiny(data, tmp_path / "run", epochs=1)

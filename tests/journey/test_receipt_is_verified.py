@@ -95,6 +95,7 @@ def test_changed_data_are_found(tmp_path: Path) -> None:
     assert finding["message"].startswith("the data could not be compared: ")
 
 
+@pytest.mark.slow
 def test_a_changed_signal_is_found(tmp_path: Path) -> None:
     pytest.importorskip("wfdb")
     data = make_data("signals", tmp_path / "data")

@@ -64,7 +64,10 @@ def run_columns(run: Run) -> list[str]:
     return [f"dice.{region['name']}" for region in run.plan["task_fields"]["regions"]]
 
 
-@pytest.mark.parametrize("dims", [1, 2, 3])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("dims", [pytest.param(1, marks=SLOW), 2, pytest.param(3, marks=SLOW)])
 def test_regions_are_learnt_measured_and_written_as_labels(dims: int, tmp_path: Path) -> None:
     data = make_tumours(tmp_path / "data", dims)
     settings = (NESTED, "train.lr=0.005")
@@ -120,6 +123,7 @@ def test_regions_of_a_file_of_settings(tmp_path: Path) -> None:
     assert told == [([1, 2, 3], 2), ([3], 3)]
 
 
+@pytest.mark.slow
 def test_an_exported_folder_writes_the_same_labels(tmp_path: Path) -> None:
     run = train_tiny(make_tumours(tmp_path / "data", 2), tmp_path / "run", settings=(NESTED,))
     found = export(run, to="torch", out=tmp_path / "exported", quiet=True)

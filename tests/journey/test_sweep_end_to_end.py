@@ -55,6 +55,7 @@ def test_only_the_run_has_looked_at_the_test_part(swept):
         assert not held & {row["id"] for row in trial.evaluation["per_case"]}
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_to_the_same_end(swept, tmp_path):
     data, run = swept
     out = tmp_path / "run"

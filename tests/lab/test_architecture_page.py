@@ -122,6 +122,7 @@ def test_a_size_is_looked_up_before_its_plan_comes(page: Page) -> None:
     assert exact(page)["outputs"] > before["outputs"]
 
 
+@pytest.mark.slow
 def test_the_largest_that_fits_does_and_the_next_does_not(page: Page) -> None:
     show(page, "net=unet&dims=3", "unet", what="settled")
     words = page.text(".fits")
@@ -169,6 +170,7 @@ def test_the_lectures_sums_are_convivos_own(page: Page) -> None:
     assert f"{truth.document()['parameters']:,}" in page.text(".arch-tiles")
 
 
+@pytest.mark.slow
 def test_reload_of_the_link_draws_the_same_picture(lab: Running, browser: Any) -> None:
     state = "view=arch&net=dcgan&size=32,32&batch=4&pin=3&st=20"
     with opened(browser, lab, state) as page:

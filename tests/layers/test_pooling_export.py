@@ -22,7 +22,10 @@ from convivo.layers import (
 
 DIMS = pytest.mark.parametrize("dims", [1, 2, 3])
 # seconds each, mostly of the exporters
-FORMATS = pytest.mark.parametrize("dims", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+SLOW = pytest.mark.slow
+FORMATS = pytest.mark.parametrize(
+    "dims", [pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW), 3]
+)
 SIZE = (5, 7, 6)
 SIDES = ((1, 0), (0, 1), (2, 1))
 # what the exporters warn of is theirs

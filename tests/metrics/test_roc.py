@@ -40,6 +40,7 @@ def test_delong_interval_equals_its_formula():
     assert found["high"] == pytest.approx(wins.mean() + half, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_macro_delong_agrees_with_a_bootstrap_over_cases():
     rng = np.random.default_rng(3)
     targets = rng.integers(3, size=240)

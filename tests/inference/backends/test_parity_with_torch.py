@@ -85,6 +85,7 @@ def test_network_without_padding_is_answered_in_mirrored_tiles(name, openvino):
     close(replace(predictor, engine=engine_of(predictor, name)).map(image), predictor.map(image))
 
 
+@pytest.mark.slow
 def test_few_compiled_networks_are_kept(openvino):
     engine = engine_of(predictor_of("maps 2D"), "openvino")
     for side in range(32, 32 + 16 * (COMPILED + 2), 16):
