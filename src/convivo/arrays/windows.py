@@ -86,7 +86,8 @@ class Around:
     """How a network is shown a moment of a record.
 
     length: samples of the window. before: the share of it that lies before the moment.
-    reference: the record's median window as further channels. rhythm: as two more, constant along
+    reference: what differs from the record's median window, as further channels: nothing does in a
+    usual beat, whoever's it is. rhythm: as two more, constant along
     the window, how early the moment comes and how long the next one takes (see `paces`).
     """
 
@@ -117,7 +118,7 @@ class Shown(Sequence[np.ndarray]):
 
     def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]
         cut = window(self.image, self.starts[place], self.way.length)
-        more = [] if self.reference is None else [self.reference]
+        more = [] if self.reference is None else [cut - self.reference]
         if self.paces is not None:
             more.append(self.paces[place, :, None].repeat(self.way.length, axis=1))
         return np.concatenate([cut, *more]) if more else cut

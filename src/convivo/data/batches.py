@@ -136,8 +136,7 @@ class Batches:
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
         labels = self.items.labels
-        balance = balance if labels.dtype.kind in "iu" else 0.0
-        self.weights = class_weights(labels, self.items.cases, balance)
+        self.weights = class_weights(labels, balance if labels.dtype.kind in "iu" else 0.0)
         self._voxels = 0.0
         if sampling == "patch":
             self._voxels = sum(float(np.prod(image.shape[1:])) for image in store.images)
@@ -244,22 +243,10 @@ def cost(batch: int, channels: int, size: Sequence[int], *, maps: bool) -> int:
     return 4 * channels * places + (places if maps else 9 * batch)
 
 
-def class_weights(labels: np.ndarray, cases: np.ndarray, balance: float) -> np.ndarray | None:
-    """Drawing probability per item: (n,) classes and cases -> (n,), summing to 1.
-
-    A class is drawn in proportion to (its size) ** (1 - balance), and within it a case in
-    proportion to (what it holds of the class) ** (1 - balance): most beats of a rare kind may be
-    of one record, which is then not all that is learnt of them.
-
-    Example:
-        >>> class_weights(np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1]), 1.0).tolist()
-        [0.08333333333333333, 0.08333333333333333, 0.08333333333333333, 0.25, 0.5]
-    """
+def class_weights(labels: np.ndarray, balance: float) -> np.ndarray | None:
+    """Drawing probability per item, proportional to (size of its class) ** -balance."""
     if balance <= 0 or not len(labels) or labels.min() < 0:
         return None
-    _, place = np.unique(np.stack([labels, cases]), axis=1, return_inverse=True)
-    place = place.reshape(-1)
-    within = np.bincount(place).astype(np.float64)[place] ** -balance
-    within /= np.bincount(labels, weights=within)[labels]
-    weights = np.bincount(labels).astype(np.float64)[labels] ** (1 - balance) * within
+    counts = np.bincount(labels).astype(np.float64)
+    weights = counts[labels] ** -balance
     return weights / weights.sum()

@@ -116,7 +116,7 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     began = time.monotonic()
     compared = {precision, "fp32"} if wish == "auto" else {precision}
     per_step = {p: time_steps(parts, schedule, p, trial) for p in compared}
-    if wish == "auto" and per_step["fp32"] <= per_step[precision]:
+    if wish == "auto" and precision != "fp32" and per_step["fp32"] <= per_step[precision]:
         precision, why = "fp32", "fp32: as fast here as bf16"
     step = per_step[precision]
     validation = time_validation(parts, precision, trial) * EXAMPLES + _saving(parts)

@@ -179,8 +179,8 @@ def _input(
 
 
 BESIDE = {
-    "reference": "beside each window its record's median one: subjects differ, and so does what is "
-    "unusual",
+    "reference": "beside each window what differs from its record's median one: subjects differ, "
+    "and so does what is unusual",
     "rhythm": "and how early its moment comes, against the record's usual distance",
 }
 

@@ -58,9 +58,9 @@ class InputSettings(_Section):
 
     sampling: whole cases, windows around moments, crops of longer signals, patches.
     size: samples per axis, after resampling to `spacing` (in the data's own unit).
-    before: share of a window before its moment. reference: beside each window the median window of
-    its record, as further channels. rhythm: as two more, how early the moment comes, and the next.
-    foreground: share of patches centred on a class.
+    before: share of a window before its moment. reference: beside each window what differs from the
+    median window of its record, as further channels. rhythm: as two more, how early the moment
+    comes, and the next. foreground: share of patches centred on a class.
     """
 
     sampling: Literal["whole", "window", "crop", "patch"] | None = None
