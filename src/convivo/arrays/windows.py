@@ -5,7 +5,6 @@ Letters: C channels, T samples, n windows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -100,48 +99,48 @@ class Around:
         """Of what the network sees, of a record of `own` channels."""
         return own * (2 if self.reference else 1) + (PACES if self.rhythm else 0)
 
-    def of(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> "Shown":
-        """The n moments of a record (C, T), each cut when it is asked for."""
-        return Shown(image=image, positions=np.asarray(positions, np.int64), way=self)
+    def of(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> "Moments":
+        """The n moments of a record (C, T)."""
+        places = np.asarray(positions, np.int64)
+        ahead = round(self.before * self.length)
+        starts = [int(place) - ahead for place in places]
+        return Moments(
+            positions=places,
+            starts=starts,
+            reference=usual(image, starts, self.length) if self.reference else None,
+            paces=paces(places) if self.rhythm else None,
+            length=self.length,
+            channels=self.channels(len(image)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown(Sequence[np.ndarray]):
-    """The moments of one record as a network sees them: n of (C', length)."""
+class Moments:
+    """The n moments of one record, and what each is shown beside; the record itself is not held.
 
-    image: np.ndarray
+    starts: of the windows. reference: the record's median window (C, length). paces: its rhythm
+    (n, 2). channels: of what the network sees.
+    """
+
     positions: np.ndarray
-    way: Around
+    starts: Sequence[int]
+    reference: np.ndarray | None
+    paces: np.ndarray | None
+    length: int
+    channels: int
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.starts)
 
-    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]
-        cut = window(self.image, self.starts[place], self.way.length)
-        more = [] if self.reference is None else [cut - self.reference]
+    def cut(self, image: np.ndarray, place: int) -> np.ndarray:
+        """One of them as a network sees it: (channels, length)."""
+        seen = window(image, self.starts[place], self.length)
+        more = [] if self.reference is None else [seen - self.reference]
         if self.paces is not None:
-            more.append(self.paces[place, :, None].repeat(self.way.length, axis=1))
-        return np.concatenate([cut, *more]) if more else cut
+            more.append(self.paces[place, :, None].repeat(self.length, axis=1))
+        return np.concatenate([seen, *more]) if more else seen
 
-    def stacked(self, first: int = 0, last: int | None = None) -> np.ndarray:
-        """Some of them: (n, C', length), zero of them as well."""
-        rows = [self[place] for place in range(len(self))[first:last]]
-        if rows:
-            return np.stack(rows)
-        return np.zeros((0, self.way.channels(len(self.image)), self.way.length), np.float32)
-
-    @cached_property
-    def starts(self) -> list[int]:
-        """Where the windows start."""
-        ahead = round(self.way.before * self.way.length)
-        return [int(position) - ahead for position in self.positions]
-
-    @cached_property
-    def reference(self) -> np.ndarray | None:
-        """The record's median window (C, length)."""
-        return usual(self.image, self.starts, self.way.length) if self.way.reference else None
-
-    @cached_property
-    def paces(self) -> np.ndarray | None:
-        """The record's rhythm (n, 2)."""
-        return paces(self.positions) if self.way.rhythm else None
+    def stacked(self, image: np.ndarray, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Some of them: (n, channels, length), zero of them as well."""
+        rows = [self.cut(image, place) for place in range(len(self))[first:last]]
+        return np.stack(rows) if rows else np.zeros((0, self.channels, self.length), np.float32)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convivo.arrays.mirrored_tiles import mirrored
-from convivo.arrays.windows import Around, Shown, window
+from convivo.arrays.windows import Around, Moments, window
 from convivo.data.sample import Events
 from convivo.data.store import Store
 from convivo.errors import ShapeError
@@ -124,7 +124,7 @@ class Batches:
         margin: tuple[int, ...] | None = None,
     ) -> None:
         self.way = Around(length=size[0], before=before, reference=reference, rhythm=rhythm)
-        self._shown = lru_cache(maxsize=None)(self._moments)
+        self._moments = lru_cache(maxsize=None)(self._moments_of)
         self.store, self.size, self.batch, self.sampling = store, tuple(size), batch, sampling
         self.seed, self.foreground = seed, foreground
         self.margin = margin if margin is not None and sampling == "patch" else None
@@ -182,11 +182,11 @@ class Batches:
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
     def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        shown = self._shown(item.case)
-        place = int(np.flatnonzero(shown.positions == item.position)[0])
-        return shown[place], item.label
+        moments = self._moments(item.case)
+        place = int(np.flatnonzero(moments.positions == item.position)[0])
+        return moments.cut(self.store.images[item.case], place), item.label
 
-    def _moments(self, case: int) -> Shown:
+    def _moments_of(self, case: int) -> Moments:
         """All moments of a record, those without a label as well: they are its rhythm too."""
         target = self.store.targets[case]
         assert isinstance(target, Events), "windows are cut around moments"

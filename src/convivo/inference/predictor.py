@@ -5,6 +5,7 @@ Letters: C channels, *S spatial axes, K classes, n items.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil, prod
 from typing import cast
 
@@ -117,12 +118,12 @@ class Predictor:
 
     def windows(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K)."""
-        shown = self.way.of(image, positions)
-        return self._cuts(shown.stacked, len(shown))
+        moments = self.way.of(image, positions)
+        return self._cuts(partial(moments.stacked, image), len(moments))
 
     def cut(self, image: np.ndarray, positions: Sequence[int] | np.ndarray) -> np.ndarray:
         """What the network sees of a record (C, T) at n moments: (n, C', size)."""
-        return self.way.of(image, positions).stacked()
+        return self.way.of(image, positions).stacked(image)
 
     def crops(self, image: np.ndarray) -> np.ndarray:
         """A signal (C, T) of any length -> (1, K): the mean over windows half overlapping."""

@@ -93,12 +93,12 @@ class Answers:
 
     def windows(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """A record (C, T) and n moments in it -> (n, K, ...)."""
-        shown = self.pipeline.way.of(image, positions)
-        return self._cuts(shown.stacked, len(shown), len(image))
+        moments = self.pipeline.way.of(image, positions)
+        return self._cuts(partial(moments.stacked, image), len(moments), len(image))
 
     def cut(self, image: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """What the network sees of a record at n moments: (n, C', size)."""
-        return self.pipeline.way.of(image, positions).stacked()
+        return self.pipeline.way.of(image, positions).stacked(image)
 
     def _cuts(self, cut: Callable[[int, int], np.ndarray], count: int, channels: int) -> np.ndarray:
         """Answers to `count` windows, which cut(first, last) makes: (n, C', size).
