@@ -15,6 +15,7 @@ from convivo.layers.precision import autocast
 from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.training.precision import has_fast_bf16
+from convivo.training.process_memory import held_now
 from convivo.verbs.affording import Afforded
 from convivo.verbs.budget import Budget
 from convivo.verbs.settings import Settings
@@ -43,6 +44,7 @@ def narrowed(
         found: the plan as it is. again: settings, reasons -> the plan of them.
         left: seconds there are.
     """
+    before = held_now()
     seconds = step_seconds(found.draft, found.network)
     steps = TRAINING_SHARE * left() / seconds
     if steps >= ENOUGH_STEPS:
@@ -56,7 +58,18 @@ def narrowed(
     )
     other = again(found.chosen.model_copy(update={"net": net}), why)
     faster = step_seconds(other.draft, other.network) <= WORTH * seconds
-    return other if faster else again(found.chosen)
+    if not faster:
+        return again(found.chosen)
+    _add_what_stays(other.draft, held_now() - before)
+    return other
+
+
+def _add_what_stays(draft: dict[str, Any], more: int) -> None:
+    """Tell the memory that the trials have left behind: what the kernels of both networks keep."""
+    memory = draft.get("memory")
+    if memory and memory.get("tensors_peak") is not None and more > 0:
+        keys = ("overhead", "process_peak", "process_bound")
+        draft["memory"] = {**memory, **{key: memory[key] + more for key in keys}}
 
 
 def step_seconds(draft: dict[str, Any], network: nn.Module) -> float:
