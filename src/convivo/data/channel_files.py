@@ -4,10 +4,10 @@ Layouts say the rule of their data set (`Index.extra["channel_files"]`), a plan 
 whoever is given files to predict gathers them by it. No file is opened here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from convivo.data.file_words import is_label, parts_of_case
 from convivo.data.readers import is_item, stem_of
@@ -106,6 +106,42 @@ def gathered(
         if not _goes_with(path, mates, rule, named):
             found[path] = CaseFiles(files=(path,))
     return found
+
+
+class Found(Protocol):
+    """What is to be predicted: its file, and the files of its channels where it has several."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def case(self) -> CaseFiles | None: ...
+
+
+One = TypeVar("One", bound=Found)
+
+
+def joined(
+    found: Iterable[One],
+    cases: Mapping[Path, CaseFiles],
+    whole: Callable[[CaseFiles], One],
+    there: Sequence[One] = (),
+) -> list[One]:
+    """What was found, with those that are channels of one case as one.
+
+    Args:
+        cases: of `gathered`. whole: makes one of a case of several files.
+        there: found before; their cases are not told again.
+    """
+    told = {one.case for one in there}
+    rows: list[One] = []
+    for one in found:
+        case = cases.get(one.path)
+        if case is None or case in told:
+            continue
+        if not case.single:
+            told.add(case)
+        rows.append(one if case.single else whole(case))
+    return rows
 
 
 def _cases_in(folder: Path, rule: ChannelFiles) -> list[CaseFiles]:

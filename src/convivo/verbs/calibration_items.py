@@ -13,6 +13,7 @@ from convivo.data.store import Store
 from convivo.errors import ConvivoError, UsageError
 from convivo.progress import Progress
 from convivo.verbs.evaluate import own_data
+from convivo.verbs.parts import batches_of
 from convivo.verbs.run import Run
 from convivo.verbs.setup import Plan
 from convivo.verbs.storing import open_parts
@@ -64,13 +65,7 @@ def read_parts(
         rule = "int8 needs the run's own training and validation cases"
         remedy = "Restore them, or leave --precision out"
         raise UsageError("--precision", rule, f"{error.where}: {error.got}", remedy) from error
-    seen = plan["sampling"]
-    batches = Batches(
-        training, size=tuple(seen["size"]), batch=plan["batch"], sampling=seen["mode"],
-        seed=int(plan["seed"]), balance=plan["train"]["balance"], foreground=seen["foreground"],
-        before=seen["before"], reference=bool(seen.get("reference")),
-        rhythm=bool(seen.get("rhythm")), margin=margin,
-    )  # fmt: skip
+    batches = batches_of(plan, training, margin)
     return Items(batches, min(_wanted(batches.size), batches.items_per_epoch)), validation
 
 

@@ -70,6 +70,11 @@ SEEN_AS = {
     "crop": "crops of",
     "whole": "whole cases at",
 }
+BESIDE = {
+    "reference": "beside each window what differs from its record's median one: subjects differ, "
+    "and so does what is unusual",
+    "rhythm": "and how early its moment comes, against the record's usual distance",
+}
 IMBALANCE = 3.0
 BORDER_SIGMA = 5.0  # samples, as published
 
@@ -176,13 +181,6 @@ def _input(
     if section.size is not None:
         why = "as asked"
     return _filled(section, sampling=sampling, size=size, **common), why
-
-
-BESIDE = {
-    "reference": "beside each window what differs from its record's median one: subjects differ, "
-    "and so does what is unusual",
-    "rhythm": "and how early its moment comes, against the record's usual distance",
-}
 
 
 def _beside(

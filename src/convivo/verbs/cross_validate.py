@@ -136,11 +136,11 @@ def _train_fold(
 
 
 def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The arguments of a training that takes the width which the first of its kind came to.
+    """The arguments of a fold that takes the width which the first of the folds came to.
 
-    Where the time settles the width, that is one of all: answers of one kind are pooled.
+    Where the time settles the width it is one for all: they predict as one network.
     """
-    plans = sorted(path.glob("*/plan.json"))
+    plans = sorted(path.glob("fold_*/plan.json"))
     wish = settings_of(given)
     if not plans or wish.net.name is not None or wish.net.width is not None:
         return given

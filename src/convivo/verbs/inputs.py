@@ -1,11 +1,12 @@
 """What `predict` is given: files, containers and folders, as a list of single inputs."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from convivo.data.channel_files import CaseFiles, ChannelFiles, gathered, rule_of
+from convivo.data.channel_files import CaseFiles, ChannelFiles, gathered, joined, rule_of
 from convivo.data.file_words import outside_label_folders
 from convivo.data.layouts import detect
 from convivo.data.naming import input_files, map_name
@@ -75,7 +76,9 @@ def find_inputs(given: Sequence[str | Path], channels: ChannelFiles | None = Non
         if entry.is_dir():
             found += _in_folder(entry, channels)
         else:
-            found += _joined(_in_file(entry, entry.name), cases, entry.parent, found)
+            found += joined(
+                _in_file(entry, entry.name), cases, partial(_whole, entry.parent), found
+            )
     if not found:
         where = ", ".join(str(g) for g in given)
         raise ReadError(where, "an image, volume or signal", "no readable file", "Name the files")
@@ -98,25 +101,9 @@ def _in_file(path: Path, name: str) -> list[Input]:
     return [Input(id=f"{name}#{item}", path=path, index=item) for item in range(count)]
 
 
-def _joined(
-    inputs: Iterable[Input],
-    cases: Mapping[Path, CaseFiles],
-    root: Path,
-    there: Sequence[Input] = (),
-) -> list[Input]:
-    """The inputs, those that are channels of one case as one, named after its first file."""
-    found: list[Input] = []
-    told = {one.case for one in there}
-    for one in inputs:
-        case = cases.get(one.path)
-        if case is None or case in told:
-            continue
-        if not case.single:
-            told.add(case)
-            first = case.files[0]
-            one = replace(_named(root, first, None), case=case)
-        found.append(one)
-    return found
+def _whole(root: Path, case: CaseFiles) -> Input:
+    """A case of several files, named after its first."""
+    return replace(_named(root, case.files[0], None), case=case)
 
 
 def _in_folder(root: Path, rule: ChannelFiles | None) -> list[Input]:
@@ -130,8 +117,9 @@ def _in_folder(root: Path, rule: ChannelFiles | None) -> list[Input]:
         rule = rule or rule_of(index.extra)
         found = _of_index(root, index, rule)
     found = found or [one for path in input_files(root) for one in _below(root, path)]
-    joined = _joined(found, gathered([one.path for one in found], rule), root)
-    return sorted(joined, key=lambda one: natural(one.id))
+    cases = gathered([one.path for one in found], rule)
+    rows = joined(found, cases, partial(_whole, root))
+    return sorted(rows, key=lambda one: natural(one.id))
 
 
 def _below(root: Path, path: Path) -> list[Input]:

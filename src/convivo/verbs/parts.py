@@ -154,8 +154,14 @@ def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=train["lr"], betas=betas, fused=True)
 
 
-def batches_of(plan: Plan, store: Store, network: nn.Module, *, foreground: float) -> Batches:
-    """The batches that a plan draws from prepared cases; `foreground` as in `Batches`."""
+def batches_of(
+    plan: Plan, store: Store, margin: tuple[int, ...] | None, *, foreground: float | None = None
+) -> Batches:
+    """The batches that a plan draws from prepared cases.
+
+    Args:
+        margin, foreground: as in `Batches`; the share is the plan's own where none is given.
+    """
     seen = plan["sampling"]
     return Batches(
         store,
@@ -164,11 +170,11 @@ def batches_of(plan: Plan, store: Store, network: nn.Module, *, foreground: floa
         sampling=seen["mode"],
         seed=int(plan["seed"]),
         balance=plan["train"]["balance"],
-        foreground=foreground,
+        foreground=seen["foreground"] if foreground is None else foreground,
         before=seen["before"],
         reference=bool(seen.get("reference")),
         rhythm=bool(seen.get("rhythm")),
-        margin=margin_of(network),
+        margin=margin,
     )
 
 
@@ -196,7 +202,7 @@ def build_parts(
     preparation = build_preparation(plan)
     stores = open_parts(plan, inspection, split, place, progress, more)
     network = network.to(device)
-    batches = batches_of(plan, stores[0], network, foreground=plan["sampling"]["foreground"])
+    batches = batches_of(plan, stores[0], margin_of(network))
     task, judge = build_task(plan), None
     if plan["task"] == "generate":
         must_judge(plan, split)

@@ -35,7 +35,7 @@ from convivo.verbs.pretext import (
     pretext_plan,
     pretext_task,
 )
-from convivo.verbs.setup import load_weights
+from convivo.verbs.setup import load_weights, margin_of
 
 FOLDER, FILE = "pretrain", "pretrained.safetensors"
 LOOKS = 10  # lines of its metrics
@@ -58,7 +58,7 @@ def with_before(parts: Parts, own: nn.Module | None = None) -> Parts:
         plan=plan,
         task=pretext_task(parts.plan),
         state=build_state(plan, network),
-        batches=batches_of(plan, parts.every, network, foreground=0.0),
+        batches=batches_of(plan, parts.every, margin_of(network), foreground=0.0),
         validation=parts.every,
         augmentation=Augmentation.from_dict(plan["augment"]) if plan["augment"] else None,
         update=train_step,

@@ -1,11 +1,12 @@
 """What the runner is given: files, or folders with files, as a list of single inputs."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from convivo.data.channel_files import CaseFiles, ChannelFiles, gathered
+from convivo.data.channel_files import CaseFiles, ChannelFiles, gathered, joined
 from convivo.data.naming import input_files, map_name
 from convivo.data.readers import format_of, is_folder_item, read_header
 from convivo.errors import ConvivoError, ReadError, UsageError
@@ -59,8 +60,10 @@ def find_items(given: Sequence[str], channels: ChannelFiles | None = None) -> li
     named = [path for path in paths if not _is_folder(path)]
     cases = gathered(named, channels, named=True)
     for path in paths:
-        items = _in_folder(path.absolute(), channels) if _is_folder(path) else _of(path, path.name)
-        found += items if _is_folder(path) else _joined(items, cases, path.parent, found)
+        if _is_folder(path):
+            found += _in_folder(path.absolute(), channels)
+        else:
+            found += joined(_of(path, path.name), cases, partial(_whole, path.parent), found)
     if not found:
         rule, remedy = "an image, volume or signal", "Name the files"
         raise ReadError(", ".join(given), rule, "no readable file", remedy)
@@ -96,21 +99,9 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not is_folder_item(path)
 
 
-def _joined(
-    items: Iterable[Item], cases: Mapping[Path, CaseFiles], root: Path, there: Sequence[Item] = ()
-) -> list[Item]:
-    """The items, those that are channels of one case as one, named after its first file."""
-    found: list[Item] = []
-    told = {item.case for item in there}
-    for item in items:
-        case = cases.get(item.path)
-        if case is None or case in told:
-            continue
-        if not case.single:
-            item = Item(_inside(case.files[0], root), case.files[0], case=case)
-            told.add(case)
-        found.append(item)
-    return found
+def _whole(root: Path, case: CaseFiles) -> Item:
+    """A case of several files, named after its first."""
+    return Item(_inside(case.files[0], root), case.files[0], case=case)
 
 
 def _in_folder(root: Path, rule: ChannelFiles | None) -> list[Item]:
@@ -118,7 +109,7 @@ def _in_folder(root: Path, rule: ChannelFiles | None) -> list[Item]:
     found = _series(root) if all(format_of(path) == "dicom" for path in files) else []
     if not found:
         each = (one for path in files for one in _of(path, _inside(path, root)))
-        found = _joined(each, gathered(files, rule), root)
+        found = joined(each, gathered(files, rule), partial(_whole, root))
     return sorted(found, key=lambda item: _natural(item.name))
 
 
