@@ -1,6 +1,7 @@
 """Choosing data on the page: own files, those of the command line, and what is said of bad ones."""
 
 from pathlib import Path
+from typing import Any
 
 from .running import Running
 from .watched import Watched
@@ -64,12 +65,35 @@ def test_what_is_wrong_with_a_file_is_seen_wherever_the_list_was(tab: Watched) -
     tab.troubles[:] = [t for t in tab.troubles if "422" not in t]
 
 
+NAMES = """() => [...document.querySelectorAll(
+    "dialog[open] .find ~ .cards .card:not([hidden]) strong")].map(one => one.textContent)"""
+
+
 def test_a_file_of_the_folders_is_found_by_part_of_its_name(tab: Watched) -> None:
     tab.show()
     tab.press("d")
+    tab.page.wait_for_function(f"({NAMES})().length > 1")
     tab.page.fill("dialog[open] .find", "DEEP")
-    names = "() => [...document.querySelectorAll('.find ~ .cards .card:not([hidden]) strong')]"
-    left = tab.page.evaluate(names + ".map(one => one.textContent)")
-    assert left == ["below/deep.txt"]
+    assert tab.page.evaluate(NAMES) == ["below/deep.txt"]
     tab.page.fill("dialog[open] .find", "")
-    assert len(tab.page.evaluate(names + ".map(one => one.textContent)")) > 1
+    assert len(tab.page.evaluate(NAMES)) > 1
+
+
+def test_what_is_typed_before_the_list_comes_holds_when_it_has_come(tab: Watched) -> None:
+    held: list[Any] = []
+    tab.show()
+    tab.press("d")
+    tab.page.wait_for_function(f"({NAMES})().length > 1")
+    tab.page.keyboard.press("Escape")
+    tab.page.route("**/sources", lambda route: held.append(route))
+    try:
+        with tab.page.expect_request("**/sources"):
+            tab.press("d")
+        tab.page.fill("dialog[open] .find", "deep")
+        with tab.page.expect_response("**/sources"):
+            held[0].continue_()
+        tab.settle()
+        assert tab.page.evaluate(NAMES) == ["below/deep.txt"]
+        assert tab.page.input_value("dialog[open] .find") == "deep"
+    finally:
+        tab.page.unroute("**/sources")

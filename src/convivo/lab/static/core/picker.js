@@ -13,7 +13,16 @@ const ACCEPT =
  */
 export function picker(onpick) {
   const note = h("p", { class: "error", role: "alert" });
-  const files = h("div");
+  const cards = h("div", { class: "cards" });
+  const field = h("input", {
+    type: "search",
+    class: "find",
+    placeholder: "part of a name",
+    "aria-label": "find a file by part of its name",
+    oninput: () => narrow(),
+  });
+  const title = h("h3", { text: "Folders of the command line" });
+  const files = h("div", { hidden: true }, title, field, cards);
   const samples = h("div", { class: "cards" });
   const chosen = h("input", {
     type: "file",
@@ -77,26 +86,16 @@ export function picker(onpick) {
   async function list() {
     const found = await api.get("sources").catch(() => ({ samples: [], files: [] }));
     fill(samples, ...found.samples.map((s) => card(s.title, s.about, s.kind, { sample: s.name })));
-    const shown = found.files.map((f) => card(f.name, f.root, "", { entry: f.entry }));
-    const cards = h("div", { class: "cards" }, ...shown);
-    const title = h("h3", { text: "Folders of the command line" });
-    fill(files, ...(shown.length ? [title, finder(shown), cards] : []));
+    fill(cards, ...found.files.map((f) => card(f.name, f.root, "", { entry: f.entry })));
+    files.hidden = !found.files.length;
+    narrow(); // what was typed before the list came
   }
 
-  /** A field that leaves the cards with what is typed in their names. */
-  function finder(cards) {
+  /** Leave the cards with what is typed in their names. */
+  function narrow() {
+    const part = field.value.toLowerCase();
     const named = (one) => one.querySelector("strong").textContent.toLowerCase();
-    const field = h("input", {
-      type: "search",
-      class: "find",
-      placeholder: "part of a name",
-      "aria-label": "find a file by part of its name",
-      oninput: () => {
-        const part = field.value.toLowerCase();
-        for (const one of cards) one.hidden = !named(one).includes(part);
-      },
-    });
-    return field;
+    for (const one of cards.children) one.hidden = !named(one).includes(part);
   }
 
   document.addEventListener("dragover", (event) => event.preventDefault());
@@ -106,6 +105,7 @@ export function picker(onpick) {
   });
   return {
     open: () => {
+      field.value = "";
       list();
       dialog.showModal();
     },
