@@ -37,6 +37,28 @@ def test_deep_supervision_returns_every_level_in_training_only():
     torch.testing.assert_close(net.eval()(x), full)
 
 
+@pytest.mark.parametrize("upsampling", ["transposed", "linear"])
+@pytest.mark.parametrize("downsampling", ["conv", "pool"])
+def test_coarse_levels_work_on_the_next_grid_and_answer_on_the_inputs(downsampling, upsampling):
+    forms = {"downsampling": downsampling, "upsampling": upsampling, "deep_supervision": True}
+    net = tiny(coarse=True, **forms)
+    x = torch.randn(2, 1, 16, 24)
+    assert [tuple(out.shape[2:]) for out in net.train()(x)] == [(16, 24), (4, 6)]
+    assert [tuple(out.shape[2:]) for out in net.features(x)] == [(8, 12), (4, 6), (4, 6)]
+    assert net.total_stride == tiny(**forms).total_stride
+    restored = net.eval()(x)
+    assert (restored[..., ::2, ::2] - restored[..., 1::2, 1::2]).abs().max() > 1e-3
+
+
+def test_coarse_kernels_are_those_of_the_grids():
+    kernels, strides = [(1, 3, 3), (1, 3, 3), 3], [1, (1, 2, 2), 2]
+    net = tiny(3, kernels=kernels, strides=strides, coarse=True)
+    sizes = [block[0].kernel_size for block in net.encoder]
+    assert sizes == [(1, 3, 3), (3, 3, 3), (3, 3, 3)]
+    assert net.restore.unit[0].kernel_size == (1, 3, 3)
+    assert net.total_stride == (2, 4, 4)
+
+
 def test_wrong_multiple_names_the_nearest_that_works():
     rule = r"unet: every axis must be a multiple of \(4, 4\).*got size \(30, 9\). Pad to \(32, 12\)"
     with pytest.raises(ShapeError, match=rule):

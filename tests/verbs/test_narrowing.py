@@ -1,11 +1,13 @@
-"""The width of a segmenter follows the time where it is ours to choose."""
+"""The cost of a segmenter follows the time where it is ours to choose."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import convivo
+from convivo.data.phantoms import make_images
 from convivo.files import read_json, write_json
 from convivo.verbs import narrowing
 from convivo.verbs.affording import Afforded
@@ -19,39 +21,58 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 
 def afforded(wish: Settings, *reasons: str) -> Afforded:
-    width = wish.net.width or 1.0
-    network = convivo.create("unet", spatial_dims=2, num_classes=2, width=width / 4)
-    shape = {"network": {"in_channels": 1}, "sampling": {"size": [64, 64]}, "batch": 2}
-    return Afforded(draft=shape | {"reasons": list(reasons)}, network=network, chosen=wish)
+    width, coarse = wish.net.width or 1.0, bool(wish.net.options.get("coarse"))
+    shape = {"spatial_dims": 2, "num_classes": 2, "width": width / 4}
+    network = convivo.create("unet", **shape, coarse=coarse)
+    draft = {"network": {"in_channels": 1}, "sampling": {"size": [64, 64]}, "batch": 2}
+    return Afforded(draft=draft | {"reasons": list(reasons)}, network=network, chosen=wish)
+
+
+WHOLE, COARSE, HALF = (False, 1.0), (True, 1.0), (True, 0.5)
+
+
+def stepping(seconds: dict[tuple[bool, float], float]) -> Any:
+    """Steps that take so long, by whether the network is coarse and how wide it is."""
+
+    def taken(draft: dict[str, Any], network: Any) -> float:
+        return seconds[network.restore is not None, network.encoder[0][0].out_channels / 8]
+
+    return taken
 
 
 @pytest.mark.parametrize(
-    ("seconds", "width", "told"),
-    [(1000.0, 1.0, ""), (500.0, 0.5, "0.5 of its width: of the full one the time would hold"),
-     (50.0, 0.25, "0.25 of its width: of the full one the time would hold about 38 steps")],
+    ("seconds", "came_to", "told"),
+    [(1500.0, WHOLE, ""),
+     (500.0, COARSE, "coarser by one level: of the whole network the time would hold about 375"),
+     (50.0, HALF, "coarser by one level, 0.5 of its width: of the whole network the time would")],
 )  # fmt: skip
-def test_the_width_is_halved_until_the_steps_are_enough(
-    seconds: float, width: float, told: str, monkeypatch: pytest.MonkeyPatch
+def test_the_network_gets_cheaper_until_the_steps_are_enough(
+    seconds: float, came_to: tuple[bool, float], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = {1.0: 0.5, 0.5: 0.15, 0.25: 0.05}
-    monkeypatch.setattr(
-        narrowing, "step_seconds", lambda draft, network: 2 * taken[widths.pop(0)]
-    )  # fmt: skip
-    widths = [1.0, width]
+    monkeypatch.setattr(narrowing, "step_seconds", stepping({WHOLE: 1.0, COARSE: 0.3, HALF: 0.1}))
     first = afforded(settings(net={"width": 1.0}))
     found = narrowing.narrowed(first, afforded, lambda: seconds)
-    assert found.chosen.net.width == width
+    chosen = found.chosen.net
+    assert (bool(chosen.options.get("coarse")), chosen.width) == came_to
+    assert (found.network.restore is not None) == came_to[0]
     assert told in "".join(found.draft["reasons"])
 
 
-def test_a_narrower_network_that_is_hardly_faster_is_not_taken(
+@pytest.mark.parametrize(
+    ("seconds", "came_to"),
+    [({WHOLE: 1.0, COARSE: 0.9}, WHOLE), ({WHOLE: 1.0, COARSE: 0.3, HALF: 0.29}, COARSE)],
+)
+def test_a_cheaper_network_that_is_hardly_faster_is_not_taken(
+    seconds: dict[tuple[bool, float], float],
+    came_to: tuple[bool, float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(narrowing, "step_seconds", lambda draft, network: 1.0)
+    monkeypatch.setattr(narrowing, "step_seconds", stepping(seconds))
     first = afforded(settings(net={"width": 1.0}))
     found = narrowing.narrowed(first, afforded, lambda: 60.0)
-    assert found.chosen.net.width == 1.0
-    assert found.draft["reasons"] == []
+    chosen = found.chosen.net
+    assert (bool(chosen.options.get("coarse")), chosen.width) == came_to
+    assert bool(found.draft["reasons"]) == came_to[0]
 
 
 def test_seconds_are_those_of_real_passes_and_leave_nothing() -> None:
@@ -67,11 +88,11 @@ def test_what_is_asked_for_stays() -> None:
     assert not narrowing.is_open(settings(), chosen, "classify", budget)
     assert not narrowing.is_open(settings(), chosen, "segment", Budget(0.0, None, None))
     assert not narrowing.is_open(settings(), settings(train={"steps": 5}), "segment", budget)
-    for net in ({"name": "unet"}, {"width": 1.0}, {"pretrained": "run"}, {"channels": [8, 16]}):
+    for net in ({"name": "unet"}, {"width": 1.0}, {"pretrained": "run"}, {"coarse": False}):
         assert not narrowing.is_open(settings(net=net), chosen, "segment", budget)
 
 
-def test_folds_are_all_as_wide_as_the_first(tmp_path) -> None:
+def test_folds_all_take_the_network_of_the_first(tmp_path) -> None:
     given = {
         "config": None, "settings": ("train.batch=2",), "data": tmp_path, "layout": None,
         "task": None, "subject": None, "labels": None, "positive": None, "accept": (),
@@ -79,10 +100,32 @@ def test_folds_are_all_as_wide_as_the_first(tmp_path) -> None:
     }  # fmt: skip
     assert as_wide(given, tmp_path) is given
     (tmp_path / "fold_0").mkdir()
-    plan = {"task": "segment", "network": {"width": 0.25}}
+    plan = {"task": "segment", "network": {"width": 0.25, "options": {}}}
     write_json(tmp_path / "fold_0" / "plan.json", plan)
     assert as_wide(given, tmp_path)["settings"] == ("train.batch=2", "net.width=0.25")
     assert as_wide(given | {"net": "unet"}, tmp_path)["settings"] == ("train.batch=2",)
+    plan["network"]["options"] = {"coarse": True}
+    write_json(tmp_path / "fold_0" / "plan.json", plan)
+    assert as_wide(given, tmp_path)["settings"][1:] == ("net.width=0.25", "net.coarse=true")
     plan = read_json(tmp_path / "fold_0" / "plan.json") | {"task": "classify"}
     write_json(tmp_path / "fold_0" / "plan.json", plan)
     assert as_wide(given, tmp_path) is given
+
+
+@pytest.mark.slow  # it takes the minute it is given
+def test_a_training_that_time_makes_cheaper_is_made_and_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "ENOUGH_STEPS", 10**9)
+    monkeypatch.setattr(narrowing, "WORTH", 10**9)  # whatever this machine finds faster
+    data = make_images(tmp_path / "data", count=12, size=(32, 48), seed=3)
+    run = convivo.train(data, out=tmp_path / "run", time="60s", quiet=True)
+    network = read_json(run.path / "plan.json")["network"]
+    assert network["options"]["coarse"]
+    assert network["width"] == 0.5
+    assert "coarser by one level, 0.5 of its width" in "".join(
+        read_json(run.path / "plan.json")["reasons"]
+    )
+    assert run.network.restore is not None
+    shown = convivo.predict(run, data / "images", out=tmp_path / "masks", quiet=True)
+    assert shown["done"] == len(list((data / "images").iterdir()))

@@ -20,6 +20,8 @@ from convivo.layers.kernels import check_choice
 
 __all__ = ["UNet", "unet", "unet_plan"]
 
+LEAST_RESTORED = 8  # channels at the input's grid of a network that works on a coarser one
+
 PerLevel = int | Sequence[int | Sequence[int]]
 
 
@@ -68,12 +70,32 @@ class Recipe:
         )
 
 
+class Restore(nn.Module):
+    """Back to the input's grid: few channels of a coarser level, joined with the input.
+
+    Shape: (N, C, *S), (N, coarse_channels, *S / stride) -> (N, channels, *S).
+    """
+
+    def __init__(self, recipe: Recipe, ins: int, coarse: int, kernel: Axes, stride: Axes) -> None:
+        super().__init__()
+        self.channels = max(LEAST_RESTORED, coarse // 4)
+        self.up = recipe.up(coarse, self.channels, stride)
+        joined = ins + self.channels
+        self.unit = nn.Sequential(*recipe.unit(joined, self.channels, kernel, 1))
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        joined: Tensor = self.unit(torch.cat([fine, self.up(coarse)], dim=1))
+        return joined
+
+
 class UNet(nn.Module):
     """Encoder and decoder with skip connections; every level pads, so that output and input agree.
 
     Shape: (N, C, *S) -> (N, num_classes, *S), S a multiple of `total_stride`. With deep
     supervision, in training mode only: a list of such logits, full resolution first, each next one
-    a level coarser, the bottleneck without.
+    a level coarser, the bottleneck without. If coarse, every level works on the grid of the next
+    one, the last two on the same, and `restore` brings the answer back beside the input: as many
+    parameters at a fraction of the cost.
     """
 
     def __init__(
@@ -86,8 +108,13 @@ class UNet(nn.Module):
         in_channels: int,
         num_classes: int,
         deep_supervision: bool,
+        coarse: bool = False,
     ) -> None:
         super().__init__()
+        ones = (1,) * recipe.spatial_dims
+        finest = kernels[0]
+        if coarse:
+            kernels, strides = [*kernels[1:], kernels[-1]], [*strides[1:], ones]
         self.in_channels, self.spatial_dims = in_channels, recipe.spatial_dims
         self.deep_supervision = deep_supervision
         self.total_stride: Axes = tuple(math.prod(s) for s in zip(*strides, strict=True))
@@ -98,12 +125,15 @@ class UNet(nn.Module):
         for outs, kernel, stride in zip(channels, kernels, strides, strict=True):
             self.encoder.append(recipe.block(ins, outs, kernel, stride))
             ins = outs
-        ones = (1,) * recipe.spatial_dims
         # decoder, ups and heads count from the finest level, like the encoder
         for level, outs in enumerate(channels[:-1]):
             self.ups.append(recipe.up(channels[level + 1], outs, strides[level + 1]))
             self.decoder.append(recipe.block(2 * outs, outs, kernels[level], ones))
-        heads = channels[:-1] if deep_supervision else channels[:1]
+        heads = list(channels[:-1] if deep_supervision else channels[:1])
+        self.restore: Restore | None = None
+        if coarse:
+            self.restore = Restore(recipe, in_channels, channels[0], finest, strides[0])
+            heads[0] = self.restore.channels
         dims = recipe.spatial_dims
         self.heads = nn.ModuleList(Conv(c, num_classes, 1, spatial_dims=dims) for c in heads)
 
@@ -130,12 +160,14 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         check_network_input(x, self.in_channels, self.spatial_dims, "unet", self.check_size)
-        skips = self.features(x)
+        given, skips = x, self.features(x)
         x = skips.pop()
         supervise = self.deep_supervision and self.training
         logits = []
         for level in reversed(range(len(self.decoder))):
             x = self.decoder[level](torch.cat([skips.pop(), self.ups[level](x)], dim=1))
+            if level == 0 and self.restore is not None:
+                x = self.restore(given, x)
             if level == 0 or supervise:
                 logits.append(self.heads[level](x))
         return logits[::-1] if supervise else logits[-1]
@@ -156,6 +188,7 @@ def unet(
     downsampling: str = "conv",
     upsampling: str = "transposed",
     deep_supervision: bool = False,
+    coarse: bool = False,
     encoder: str | None = None,
     encoder_options: Mapping[str, object] | None = None,
 ) -> nn.Module:
@@ -170,6 +203,7 @@ def unet(
         downsampling: "conv" (the level's first convolution strides) or "pool" (maximum).
         upsampling: "transposed" (convolution) or "linear" (interpolation).
         deep_supervision: return a list of logits in training, see `UNet`.
+        coarse: begin on the second level's grid, and come back to the input's at the end.
         encoder: a classifier to go down by, such as "resnet34"; it then decides the levels.
         encoder_options: the classifier's own, such as {"stem": "small"}.
     Raises:
@@ -187,7 +221,10 @@ def unet(
         # imported here, since it stands on this file
         from convivo.architectures.unet_on_encoder import unet_on_encoder
 
-        _check_free(levels=levels, kernels=kernels, strides=strides, downsampling=downsampling)
+        _check_free(
+            levels=levels, kernels=kernels, strides=strides, downsampling=downsampling,
+            coarse=coarse,
+        )  # fmt: skip
         return unet_on_encoder(
             encoder,
             recipe,
@@ -210,13 +247,14 @@ def unet(
         in_channels=in_channels,
         num_classes=num_classes,
         deep_supervision=deep_supervision,
+        coarse=coarse,
     )
     initialise(net, INITIALISATIONS["he_normal"])
     return net
 
 
 def _check_free(**given: object) -> None:
-    defaults = {"levels": None, "kernels": 3, "strides": 2, "downsampling": "conv"}
+    defaults = {"levels": None, "kernels": 3, "strides": 2, "downsampling": "conv", "coarse": False}
     for option, value in given.items():
         if value != defaults[option]:
             rule = "the encoder decides this"
@@ -228,7 +266,7 @@ def _steps(strides: PerLevel, count: int, spatial_dims: int) -> list[Axes]:
     steps, ones = _per_level(given, count, spatial_dims, "strides"), (1,) * spatial_dims
     if steps[0] != ones:
         rule = "the first level works at full resolution, its stride is 1"
-        raise ConfigError("net.strides", rule, steps[0], f"Put {ones} first")
+        raise ConfigError("net.strides", rule, steps[0], f"Put {ones} first, or set net.coarse")
     return steps
 
 

@@ -147,7 +147,10 @@ def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
     plan = read_json(plans[0])
     if plan["task"] != "segment":
         return given
-    return given | {"settings": (*given["settings"], f"net.width={plan['network']['width']}")}
+    network = plan["network"]
+    width = f"net.width={network['width']}"
+    coarse = ["net.coarse=true"] if network["options"].get("coarse") else []
+    return given | {"settings": (*given["settings"], width, *coarse)}
 
 
 def _parts(split: Split) -> str:

@@ -1,11 +1,12 @@
-"""The width of a segmenter that is ours to choose, where the time would hold too few steps.
+"""How costly a segmenter of our choice may be, where the time would hold too few steps.
 
-A network of half the channels takes three to four times the steps in the same time, and a wide
-one that has hardly begun to learn is worse than a narrow one that has learnt.
+The levels at the input's grid take most of a U-Net's time. One that begins a level coarser takes
+several times the steps in the same time with as many parameters, and a network that has hardly
+begun to learn is worse than a cheaper one that has learnt.
 """
 
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -18,19 +19,19 @@ from convivo.training.precision import has_fast_bf16
 from convivo.training.process_memory import held_now
 from convivo.verbs.affording import Afforded
 from convivo.verbs.budget import Budget
-from convivo.verbs.settings import Settings
+from convivo.verbs.settings import NetSettings, Settings
 
 ENOUGH_STEPS = 1000
-SPEED_UP = 3.3  # of half the channels, in float32
+OPEN = frozenset({"channels", "coarse"})  # options that settle the cost
 TRAINING_SHARE = 0.75  # of the time that is left; the rest reads, validates and measures
-WORTH = 0.75  # of its seconds, that a step of the narrower network may take at most
+WORTH = 0.75  # of its seconds, that a step of the cheaper network may take at most
 
 
 def is_open(wish: Settings, chosen: Settings, task: str, budget: Budget) -> bool:
-    """Whether the width is ours to choose, and a time is given that it must suit."""
+    """Whether the network is ours to choose, and a time is given that it must suit."""
     net, train = wish.net, chosen.train
     named = net.name is not None or net.width is not None or net.pretrained is not None
-    asked = named or "channels" in net.options
+    asked = named or not OPEN.isdisjoint(net.options)
     timed = budget.seconds is not None and train.epochs is None and train.steps is None
     return task == "segment" and timed and not asked
 
@@ -38,30 +39,39 @@ def is_open(wish: Settings, chosen: Settings, task: str, budget: Budget) -> bool
 def narrowed(
     found: Afforded, again: Callable[..., Afforded], left: Callable[[], float]
 ) -> Afforded:
-    """Halve the width, once or twice, where the time would hold too few steps.
+    """A coarser grid, then half the width on it, where the time would hold too few steps.
 
     Args:
         found: the plan as it is. again: settings, reasons -> the plan of them.
         left: seconds there are.
     """
-    before = held_now()
+    before, best, asked = held_now(), found, (found.chosen,)
     seconds = step_seconds(found.draft, found.network)
     steps = TRAINING_SHARE * left() / seconds
-    if steps >= ENOUGH_STEPS:
-        return found
-    factor = 0.5 if steps * SPEED_UP >= ENOUGH_STEPS else 0.25
-    width = float(found.chosen.net.width or 1.0)
-    net = found.chosen.net.model_copy(update={"width": factor * width})
-    why = (
-        f"{factor:g} of its width: of the full one the time would hold about {steps:.0f} steps, "
-        f"{ENOUGH_STEPS:,} are wanted"
-    )
-    other = again(found.chosen.model_copy(update={"net": net}), why)
-    faster = step_seconds(other.draft, other.network) <= WORTH * seconds
-    if not faster:
-        return again(found.chosen)
-    _add_what_stays(other.draft, held_now() - before)
-    return other
+    for words, change in _cheaper(found.chosen.net):
+        if TRAINING_SHARE * left() / seconds >= ENOUGH_STEPS:
+            break
+        net = found.chosen.net.model_copy(update=change)
+        why = (
+            f"{words}: of the whole network the time would hold about {steps:.0f} steps, "
+            f"{ENOUGH_STEPS:,} are wanted"
+        )
+        tried = found.chosen.model_copy(update={"net": net}), why
+        other = again(*tried)
+        taken = step_seconds(other.draft, other.network)
+        if taken > WORTH * seconds:
+            return again(*asked)
+        best, asked, seconds = other, tried, taken
+    if best is not found:
+        _add_what_stays(best.draft, held_now() - before)
+    return best
+
+
+def _cheaper(net: NetSettings) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What makes a U-Net's step cheaper, the least harmful first, in words and as settings."""
+    yield "coarser by one level", {"coarse": True}
+    width = 0.5 * float(net.width or 1.0)
+    yield f"coarser by one level, {width:g} of its width", {"coarse": True, "width": width}
 
 
 def _add_what_stays(draft: dict[str, Any], more: int) -> None:
