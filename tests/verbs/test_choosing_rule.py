@@ -3,7 +3,8 @@
 import pytest
 
 from convivo.errors import ConfigError
-from convivo.verbs.choose import Facts, choose
+from convivo.verbs.choose import choose
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.settings import (
     AugmentSettings,
     InputSettings,
@@ -108,11 +109,11 @@ BEATS = {
 }
 
 
-def test_beats_are_seen_beside_their_neighbours_and_rare_ones_more_often() -> None:
+def test_beats_are_seen_beside_their_rhythm_and_rare_ones_more_often() -> None:
     chosen, reasons = choose(facts(**BEATS), Settings())
     assert chosen.input.sampling == "window"
     assert chosen.input.spacing == pytest.approx([1 / 120])
-    assert chosen.input.size == [360]
+    assert (chosen.input.size, chosen.input.before) == ([144], 0.45)
     assert chosen.input.channels == ["MLII"]
     assert chosen.train.balance == 0.5
     assert chosen.input.reference is chosen.input.rhythm is True
@@ -124,6 +125,10 @@ def test_what_is_usual_is_shown_where_moments_are_told_apart() -> None:
     rebuilt, _ = choose(facts(**BEATS | {"task": "reconstruct"}), Settings())
     unasked, _ = choose(facts(**BEATS), Settings(input={"reference": False, "rhythm": False}))
     assert not any(one.input.reference or one.input.rhythm for one in (own, rebuilt, unasked))
+    # without their rhythm, beside their neighbours
+    assert all(one.input.size == [360] for one in (own, unasked))
+    assert all(one.input.before == 0.55 for one in (own, unasked))
+    assert (rebuilt.input.size, rebuilt.input.before) == ([144], 0.45)
     for name in ("reference", "rhythm"):
         with pytest.raises(ConfigError, match=rf"input\.{name}: .*moments of records, to tell"):
             choose(facts(**BEATS | {"events": False}), Settings(input={name: True}))
@@ -192,9 +197,10 @@ def test_small_images_get_the_size_or_the_first_layer_that_a_named_network_needs
     ("found", "wish", "said"),
     [
         (VOLUMES, {}, "patches of 48 x 64 x 48: the median case is 35 x 50 x 36; unet"),
-        (BEATS, {}, "windows of 360: 3 s, since a beat is judged"),
+        (BEATS, {}, "windows of 144: 1.2 s, a beat and little else"),
+        (BEATS, {"input": {"rhythm": False}}, "windows of 360: 3 s, since a beat is judged"),
         (BEATS | {"spacing": None}, {}, "windows of 256: a beat is judged"),
-        (BEATS | {"task": "generate"}, {}, "windows of 256: a generator doubles its axes"),
+        (BEATS | {"task": "generate"}, {}, "windows of 128: a generator doubles its axes"),
         ({}, {"input": InputSettings(size=[40, 48])}, "whole cases at 40 x 48: as asked"),
         ({}, {"augment": AugmentSettings(flips=[1])}, "mirrored axes: 1 (as asked)"),
     ],

@@ -3,7 +3,8 @@
 import pytest
 
 from convivo.errors import ConfigError
-from convivo.verbs.choose import Facts, choose
+from convivo.verbs.choose import choose
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.network_needs import encoder_settings, fitting_size
 from convivo.verbs.settings import InputSettings, NetSettings, Settings
 

@@ -6,7 +6,9 @@ import pytest
 
 from convivo.architectures.unet_2015 import lattice, nearest_length
 from convivo.errors import ConfigError
-from convivo.verbs.choose import PATCH_SAMPLES, Facts, choose
+from convivo.verbs.choose import choose
+from convivo.verbs.fingerprint import Facts
+from convivo.verbs.seeing import PATCH_SAMPLES
 from convivo.verbs.settings import InputSettings, NetSettings, Settings, TrainSettings
 from convivo.verbs.valid_patch import SEEN
 

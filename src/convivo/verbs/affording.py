@@ -15,7 +15,7 @@ from convivo.planning.limits import limit_source, memory_limit
 from convivo.training.easing import Cap
 from convivo.training.precision import has_fast_bf16
 from convivo.verbs.budget import Budget, must_fit
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.fixing import counted, uncounted
 from convivo.verbs.keeping import Keeping, predicted_at_once
 from convivo.verbs.settings import Settings

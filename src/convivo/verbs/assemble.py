@@ -23,11 +23,12 @@ from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.verbs.affording import counted_again
 from convivo.verbs.budget import Budget
-from convivo.verbs.choose import Facts, choose
+from convivo.verbs.choose import choose
 from convivo.verbs.drafting import Draft, Ground, drafted, ground_of, repeated
 from convivo.verbs.facts import facts_of
 from convivo.verbs.features import FILE as FEATURES_FILE
 from convivo.verbs.features import load_features
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.folder import Folder
 from convivo.verbs.parts import Parts, build_parts
 from convivo.verbs.pretraining import fix_pretraining, is_over, seconds_for, with_before

@@ -4,16 +4,15 @@ Every choice comes from the data's fingerprint (`Facts`), never from a data set'
 is told in one sentence of `reasons`. What the user set stays as it is.
 """
 
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from convivo.architectures import ARCHITECTURES
 from convivo.architectures.create import options
 from convivo.architectures.unet import unet_plan
 from convivo.errors import ConfigError, UsageError
-from convivo.geometry import to_multiple
-from convivo.verbs.network_needs import encoder_settings, fitting_size, sized_by_input
+from convivo.verbs.fingerprint import Facts
+from convivo.verbs.network_needs import encoder_settings
+from convivo.verbs.seeing import PATCH_SAMPLES, SEEN_AS, by, filled, fitted, shown
 from convivo.verbs.settings import (
     AugmentSettings,
     InputSettings,
@@ -23,20 +22,6 @@ from convivo.verbs.settings import (
 )
 from convivo.verbs.valid_patch import without_padding
 
-SIGNAL_RATE_HZ = 120.0  # a QRS complex has little above 40 Hz
-EVENT_SECONDS, EVENT_BEFORE = (
-    3.0,
-    0.55,
-)  # two or three beats: a premature one is known by its neighbours
-LONG_SIGNAL = 4096  # samples; longer series are cropped
-# largest side of whole cases given to a classifier; of those that are rebuilt or imitated
-WHOLE_SIDE = {1: LONG_SIGNAL, 2: 224, 3: 64}
-REBUILT_SIDE = {1: 1024, 2: 64, 3: 32}
-PATCH_SAMPLES = {
-    1: 4096,
-    2: 256 * 256,
-    3: 112_000,
-}  # per patch; a U-Net step then takes about a second on 2 cores
 UNET_BASE = {
     1: 32,
     2: 32,
@@ -64,50 +49,8 @@ RATES = {
     "reconstruct": (1e-3, 1e-4, 5.0),
     "generate": (2e-4, 0.0, 0.0),
 }
-SEEN_AS = {
-    "patch": "patches of",
-    "window": "windows of",
-    "crop": "crops of",
-    "whole": "whole cases at",
-}
-BESIDE = {
-    "reference": "beside each window what differs from its record's median one: subjects differ, "
-    "and so does what is unusual",
-    "rhythm": "and how early its moment comes, against the record's usual distance",
-}
 IMBALANCE = 3.0
 BORDER_SIGMA = 5.0  # samples, as published
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """The fingerprint of a training set, all that the rule may look at.
-
-    shape: median spatial shape in the data's own orientation (canonical for volumes).
-    spacing: median, None where unknown. items: labelled things to learn from. counts: per class.
-    flips: axes whose mirroring looks natural. oriented: cases say how they lie in the body.
-    exclusive: a case has one class, not several. instances: how label maps number objects, in
-    words; empty where they name classes.
-    """
-
-    task: str
-    spatial_dims: int
-    channels: int
-    num_classes: int
-    events: bool
-    counts: tuple[int, ...]
-    shape_min: tuple[int, ...]
-    shape: tuple[int, ...]
-    shape_max: tuple[int, ...]
-    spacing: tuple[float, ...] | None
-    spacing_unit: str
-    dtype: str
-    items: int
-    flips: tuple[int, ...]
-    channel_names: tuple[str, ...]
-    oriented: bool
-    exclusive: bool = True
-    instances: str = ""
 
 
 def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Settings, list[str]]:
@@ -121,7 +64,7 @@ def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Se
         end, not of what the rule would have done.
     """
     reasons: list[str] = [] if own is None else [f"{own}: the network as given"]
-    seen, why = _input(facts, settings.input, reasons, own=own is not None)
+    seen, why = shown(facts, settings.input, reasons, own=own is not None)
     net = _net(facts, settings.net, seen, reasons if own is None else [])
     if settings.task.loss == "wgan-gp" and net.name == "dcgan":
         options = {"discriminator_norm": "layer"} | net.options
@@ -130,8 +73,8 @@ def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Se
     if net.name == "unet_2015":
         most = PATCH_SAMPLES[facts.spatial_dims]
         net, seen = without_padding(net, seen, settings.input.size, most, reasons)
-    seen, why = _fit_size(facts, seen, net, settings.input, why)
-    reasons.append(f"{SEEN_AS[seen.sampling or 'whole']} {_by(seen.size or ())}: {why}")
+    seen, why = fitted(facts, seen, net, settings.input, why)
+    reasons.append(f"{SEEN_AS[seen.sampling or 'whole']} {by(seen.size or ())}: {why}")
     train = _train(facts, settings.train, reasons)
     augment = _augment(facts, settings.augment, reasons)
     parts: dict[str, Any] = {"input": seen, "net": net, "train": train, "augment": augment}
@@ -139,128 +82,6 @@ def choose(facts: Facts, settings: Settings, own: str | None = None) -> tuple[Se
         reasons.append(f"objects are told apart: {facts.instances}")
         parts["task"] = settings.task.model_copy(update={"instances": True})
     return settings.model_copy(update=parts), reasons
-
-
-def _power_of_two(side: int) -> int:
-    """The nearest one that a DCGAN makes, 16 at least.
-
-    Example:
-        >>> [_power_of_two(n) for n in (5, 28, 64, 90, 360)]
-        [16, 32, 64, 64, 256]
-    """
-    below = 1 << max(16, side).bit_length() - 1
-    return below if side - below <= 2 * below - side else 2 * below
-
-
-def _filled(section, **chosen):
-    """The section with what the user left open filled in."""
-    open_fields = {k: v for k, v in chosen.items() if getattr(section, k) is None}
-    return section.model_copy(update=open_fields)
-
-
-def _input(
-    facts: Facts, section: InputSettings, reasons: list[str], *, own: bool
-) -> tuple[InputSettings, str]:
-    """What the network (the user's own?) is given of a case, and why of that size."""
-    spacing = _spacing(facts, section, reasons)
-    normalization = _normalization(facts)
-    common = {
-        "spacing": list(spacing) if spacing else None,
-        "orientation": "RAS" if facts.oriented else None,
-        "normalization": normalization,
-        "channels": list(facts.channel_names) or None,
-        "before": EVENT_BEFORE,
-        **_beside(facts, section, reasons, own=own),
-        "foreground": 0.5,
-    }
-    if facts.task == "generate" and normalization == "fixed":  # to -1..1, what a tanh can give
-        common |= {"mean": [0.5], "std": [0.5]}
-    sampling, size, why = _seen(facts, spacing)
-    if facts.task == "generate" and (made := [_power_of_two(n) for n in size]) != size:
-        size, why = made, "a generator doubles its axes"
-    if section.size is not None:
-        why = "as asked"
-    return _filled(section, sampling=sampling, size=size, **common), why
-
-
-def _beside(
-    facts: Facts, section: InputSettings, reasons: list[str], *, own: bool
-) -> dict[str, bool]:
-    """What a moment is shown beside: the usual one of its record, its rhythm.
-
-    Raises:
-        ConfigError: asked for where there are no moments to tell apart.
-    """
-    able, chosen = facts.events and facts.task == "classify", dict[str, bool]()
-    for name, why in BESIDE.items():
-        asked = getattr(section, name)
-        if asked and not able:
-            rule, remedy = "moments of records, to tell apart", "Leave it out"
-            raise ConfigError(f"input.{name}", rule, f"the task {facts.task}", remedy)
-        chosen[name] = asked if asked is not None else able and not own
-        if chosen[name]:
-            reasons.append(why)
-    return chosen
-
-
-def _seen(facts: Facts, spacing: tuple[float, ...] | None) -> tuple[str, list[int], str]:
-    """The sampling, its size, and why that."""
-    shape = _resampled(facts.shape, facts, spacing)
-    if facts.task == "segment":
-        return "patch", _patch(facts.spatial_dims, shape), f"the median case is {_by(shape)}"
-    if facts.events:
-        why = "a beat is judged beside its neighbours"
-        if not spacing:
-            return "window", [256], why
-        return "window", [round(EVENT_SECONDS / spacing[0])], f"{EVENT_SECONDS:g} s, since {why}"
-    rebuilt = facts.task in ("reconstruct", "generate")
-    alike = facts.shape_min == facts.shape_max
-    if facts.spatial_dims == 1 and not alike and not rebuilt:
-        return "crop", [min(shape[0], LONG_SIGNAL)], "the series differ in length"
-    cap = (REBUILT_SIDE if rebuilt else WHOLE_SIDE)[facts.spatial_dims]
-    scale = min(1.0, cap / max(shape))
-    same = alike and scale == 1.0
-    why = "the size that all have" if same else "their median size, the longest side capped"
-    return "whole", [max(1, round(n * scale)) for n in shape], why
-
-
-def _spacing(facts: Facts, section: InputSettings, reasons: list[str]) -> tuple[float, ...] | None:
-    """The grid everything is resampled to: the median one; signals thinned to about 120 Hz."""
-    if section.spacing is not None:
-        return tuple(section.spacing)
-    if facts.spacing is None:
-        return None
-    if facts.spacing_unit == "s":
-        every = max(1, int(1 / facts.spacing[0] / SIGNAL_RATE_HZ))
-        spacing = (facts.spacing[0] * every,)
-        if every > 1:
-            reasons.append(f"resampled to {1 / spacing[0]:g} Hz: beats have little above 40 Hz")
-        return spacing
-    return facts.spacing if facts.spatial_dims == 3 and facts.task == "segment" else None
-
-
-def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] | None):
-    if spacing is None or facts.spacing is None:
-        return shape
-    rows = zip(shape, facts.spacing, spacing, strict=True)
-    return tuple(max(1, round(n * have / want)) for n, have, want in rows)
-
-
-def _normalization(facts: Facts) -> str:
-    if facts.spatial_dims == 1:
-        return "robust" if facts.spacing_unit == "s" else "zscore"
-    if facts.task != "segment" and facts.dtype in ("uint8", "bool"):
-        return "fixed"
-    return "zscore"
-
-
-def _patch(spatial_dims: int, shape: tuple[int, ...]) -> list[int]:
-    """The median case where it fits, else its longest sides shortened until it does."""
-    size = list(to_multiple(shape, (8,) * spatial_dims))
-    while prod(size) > PATCH_SAMPLES[spatial_dims]:
-        longest = size.index(max(size))
-        size[longest] -= 8
-    return size
 
 
 def _net(
@@ -326,24 +147,6 @@ def _stem(side: int) -> tuple[str, str]:
     return "published", "the published first layer: the inputs are large enough for it"
 
 
-def _fit_size(
-    facts: Facts, seen: InputSettings, net: NetSettings, asked: InputSettings, why: str
-) -> tuple[InputSettings, str]:
-    """The network's least size, and multiples of what its levels divide by; and why that size."""
-    if asked.size is not None or (net.name and sized_by_input(net.name)):
-        return seen, why
-    size = fitting_size(
-        net,
-        list(seen.size or []),
-        channels=len(facts.channel_names) or facts.channels,
-        num_classes=facts.num_classes,
-    )
-    if size != list(seen.size or []):
-        segment = facts.task == "segment"
-        why = f"{why}; {net.name} divides it" if segment else f"{net.name} takes no less"
-    return seen.model_copy(update={"size": size}), why
-
-
 def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSettings:
     segment = facts.task == "segment"
     batch = PATCH_BATCH[facts.spatial_dims] if segment else _batch(facts)
@@ -359,7 +162,7 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
     if facts.task == "generate" and section.precision is None:
         section = section.model_copy(update={"precision": "fp32"})
         reasons.append("fp32: networks against each other need its small differences")
-    return _filled(
+    return filled(
         section,
         batch=batch,
         optimizer="adamw",
@@ -405,8 +208,4 @@ def _augment(facts: Facts, section: AugmentSettings, reasons: list[str]) -> Augm
             flips, why = tuple(section.flips), "as asked"
         axes = ", ".join(str(a) for a in flips) or "none"
         reasons.append(f"mirrored axes: {axes} ({why})")
-    return _filled(section, flips=list(facts.flips))
-
-
-def _by(size: tuple[int, ...] | list[int]) -> str:
-    return " x ".join(str(n) for n in size)
+    return filled(section, flips=list(facts.flips))

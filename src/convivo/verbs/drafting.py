@@ -14,7 +14,7 @@ from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.verbs.affording import Afforded, Bounds, afford, bounds_of
 from convivo.verbs.budget import Budget
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.fixing import channel_files, draft_plan
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.narrowing import is_open, narrowed

@@ -12,7 +12,7 @@ from convivo.data.numbered_maps import TOLD, numbering
 from convivo.data.sample import Case, Events, Sample
 from convivo.data.survey import decoded_bytes
 from convivo.data.symmetry import coarse_grid, flips_of
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 
 Item = TypeVar("Item")
 LOOKED_AT = 240  # training cases read for the flips and the grey values; evenly spread

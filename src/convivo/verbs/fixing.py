@@ -16,9 +16,9 @@ from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
 from convivo.planning.limits import memory_limit
 from convivo.planning.step import Loss
-from convivo.verbs.choose import Facts
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.mean_weights import tell_mean
 from convivo.verbs.pretext import must_rebuild, pretext_outline, pretrain_entry

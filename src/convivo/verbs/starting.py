@@ -11,7 +11,7 @@ from convivo.architectures.create import options
 from convivo.architectures.pretrained import Start, load_pretrained
 from convivo.errors import ReadError, UsageError
 from convivo.files import read_json, sha256
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.settings import NetSettings, Settings
 
 WEIGHTS = "weights.safetensors"

@@ -9,7 +9,7 @@ from convivo.arrays.preparation import Preparation
 from convivo.data.inspection import Inspection
 from convivo.errors import ConfigError, nearest_name
 from convivo.tasks.membranes import border_of
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.mean_weights import check_ema
 from convivo.verbs.region_fields import must_be_no_regions, regions_of
 from convivo.verbs.settings import Settings, TaskSettings

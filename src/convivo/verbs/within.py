@@ -15,7 +15,7 @@ from convivo.planning.overhead import approximate
 from convivo.planning.step import Loss
 from convivo.planning.step_cost import StepCost
 from convivo.training.easing import normalizes_over_the_batch
-from convivo.verbs.choose import Facts
+from convivo.verbs.fingerprint import Facts
 from convivo.verbs.fixing import traced_loss, traced_optimizer
 from convivo.verbs.keeping import Keeping
 from convivo.verbs.pretext import Pretext, pretext_outline
