@@ -26,7 +26,6 @@ ACTIVATIONS: dict[type[nn.Module], tuple[Callable[..., Tensor], Callable[..., Te
     nn.ReLU: (torch.relu_, lambda gradient, y: aten.threshold_backward(gradient, y, 0)),
     nn.Tanh: (torch.tanh_, aten.tanh_backward),
 }
-CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a window, in the order of `Pool`'s ties
 
 
 @dataclass(frozen=True)
@@ -68,21 +67,23 @@ class Form:
                 out[:, i : i + y, :, j : j + x].add_(part)
         return out.view(c, rows, columns, self.items)
 
+    def corners(self, wide: Tensor) -> Tensor:
+        """A view (2, 2, D, C, k, k) of the kernel at each corner of what a window sees."""
+        (rows, columns), each = self.seen, self.channels * self.seen[0] * self.seen[1]
+        shape = (2, 2, self.outputs, self.channels, *self.kernel)
+        below, right = 2 * self.outputs * each + columns, self.outputs * each + 1
+        return wide.as_strided(shape, (below, right, each, rows * columns, columns, 1))
+
     def spread(self, weight: Tensor) -> Tensor:
-        """(D, C, k, k) -> (4 D, C (k + 1)^2), the kernel at each corner of what a window sees."""
-        wide = weight.new_zeros(4, self.outputs, self.channels, *self.seen)
-        for place, (i, j) in enumerate(CORNERS):
-            wide[place, :, :, i : i + self.kernel[0], j : j + self.kernel[1]] = weight
-        return wide.view(4 * self.outputs, -1)
+        """(D, C, k, k) -> (4 D, C (k + 1)^2), corners in the order of ties: row by row."""
+        rows = self.channels * self.seen[0] * self.seen[1]
+        wide = weight.new_zeros(4 * self.outputs, rows)
+        self.corners(wide).copy_(weight)
+        return wide
 
     def gather(self, wide: Tensor) -> Tensor:
         """The transpose of `spread`."""
-        wide = wide.view(4, self.outputs, self.channels, *self.seen)
-        parts = [
-            wide[place, :, :, i : i + self.kernel[0], j : j + self.kernel[1]]
-            for place, (i, j) in enumerate(CORNERS)
-        ]
-        return (parts[0] + parts[1]).add_(parts[2]).add_(parts[3])
+        return self.corners(wide).sum((0, 1))
 
 
 class ConvPool(torch.autograd.Function):
@@ -102,7 +103,8 @@ class ConvPool(torch.autograd.Function):
         form = Form(x.shape[1], tuple(inner.shape[1:3]), len(x), tuple(weight.shape[2:]),
                     len(weight))  # fmt: skip
         wide = form.spread(weight)
-        corners = torch.mm(wide, form.windows(inner)).view(4, form.outputs, -1)
+        seen = form.windows(inner)
+        corners = torch.mm(wide, seen).view(4, form.outputs, -1)
         overwrite, _ = ACTIVATIONS[activation]
         offset = None if bias is None else bias[:, None]
         if kind == "max":
@@ -112,13 +114,13 @@ class ConvPool(torch.autograd.Function):
             corners = overwrite(corners if offset is None else corners.add_(offset))
             y = corners.mean(0)
         ctx.form, ctx.padding, ctx.activation, ctx.kind = form, padding, activation, kind
-        ctx.save_for_backward(inner, wide, corners, y if kind == "max" else None)
+        ctx.save_for_backward(seen, wide, corners, y if kind == "max" else None)
         return y.view(form.outputs, *form.pooled, form.items).permute(3, 0, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
-        inner, wide, corners, y = ctx.saved_tensors
+        seen, wide, corners, y = ctx.saved_tensors
         form, (_, back) = ctx.form, ACTIVATIONS[ctx.activation]
         flat = gradient.permute(1, 2, 3, 0).reshape(form.outputs, -1)
         if ctx.kind == "max":
@@ -129,7 +131,7 @@ class ConvPool(torch.autograd.Function):
             sent = back((flat / 4).expand_as(corners), corners)
             of_bias = sent.sum((0, 2))
         sent = sent.view(4 * form.outputs, -1)
-        of_weight = form.gather(torch.mm(sent, form.windows(inner).t()))
+        of_weight = form.gather(torch.mm(sent, seen.t()))
         of_x = None
         if ctx.needs_input_grad[0]:
             of_x = _items_first(form.fold(torch.mm(wide.t(), sent)), ctx.padding)
@@ -158,13 +160,14 @@ def _to_largest(gradient: Tensor, corners: Tensor) -> Tensor:
     A difference says which is larger; a threshold then lets the gradient pass or not, which is
     several times faster than a mask of truth values.
     """
-    sent = torch.empty_like(corners)
-    top, bottom = torch.maximum(*corners[:2]), torch.maximum(*corners[2:])
-    below = aten.threshold_backward(gradient, bottom.sub_(top), 0)
-    above = torch.sub(gradient, below, out=top)
-    for first, part in ((0, above), (2, below)):
-        left, right = sent[first], sent[first + 1]
-        torch.sub(corners[first + 1], corners[first], out=bottom)
-        aten.threshold_backward.grad_input(part, bottom, 0, grad_input=right)
-        torch.sub(part, right, out=left)
+    pairs = corners.view(2, 2, *gradient.shape)  # rows of windows, columns
+    left, right = pairs[:, 0], pairs[:, 1]
+    largest = torch.maximum(left, right)
+    below = torch.sub(largest[1], largest[0])
+    of_rows = largest  # no longer needed
+    aten.threshold_backward.grad_input(gradient, below, 0, grad_input=of_rows[1])
+    torch.sub(gradient, of_rows[1], out=of_rows[0])
+    sent = torch.empty_like(pairs)
+    aten.threshold_backward.grad_input(of_rows, right - left, 0, grad_input=sent[:, 1])
+    torch.sub(of_rows, sent[:, 1], out=sent[:, 0])
     return sent
