@@ -9,6 +9,7 @@ from convivo.errors import ShapeError
 from convivo.geometry import Axes
 from convivo.layers import Conv, Pool
 from convivo.layers import activation as activation_layer
+from convivo.layers.conv_pool import conv_pool
 
 # 12 -> padded convolution 12 -> pooled 6 -> convolution 2 -> pooled 1
 LEAST = 12
@@ -69,7 +70,9 @@ class LeNet5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_network_input(x, self.in_channels, len(self.input_size), "lenet5", self.check_size)
-        x = self.act5(self.c5(self.features(x)[-1].flatten(1)))
+        x = conv_pool(x, self.c1, self.act1, self.s2)
+        x = conv_pool(x, self.c3, self.act3, self.s4)
+        x = self.act5(self.c5(x.flatten(1)))
         return self.output(self.act6(self.f6(x)))
 
 

@@ -164,11 +164,10 @@ class Batches:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step; the last one of an epoch runs on into the next."""
-        n = self.items_per_epoch
-        places = np.arange(step * self.batch, (step + 1) * self.batch)
-        chosen = [self.items[self._order(int(p // n))[p % n]] for p in places]
+        places = self._places(step)
         if self.sampling == "whole":
-            return self._whole(chosen)
+            return self._whole(places)
+        chosen = [self.items[place] for place in places]
         rng = np.random.default_rng((self.seed, PLACE, step))
         cut = {"window": self._window, "crop": self._crop, "patch": self._patch}[self.sampling]
         rows = [cut(item, rng) for item in chosen]
@@ -176,9 +175,17 @@ class Batches:
         targets = np.stack([np.asarray(row[1]) for row in rows])
         return Batch(images=images, targets=targets if self.store.maps else _typed(targets))
 
-    def _whole(self, chosen: list[Item]) -> Batch:
-        images = self.store.stacked([item.case for item in chosen])
-        targets = _typed(np.array([item.label for item in chosen]))
+    def _places(self, step: int) -> np.ndarray:
+        """(batch,) the items of a step, by their places among all."""
+        n, (begin, end) = self.items_per_epoch, (step * self.batch, (step + 1) * self.batch)
+        return np.concatenate([
+            self._order(epoch)[max(begin - epoch * n, 0) : end - epoch * n]
+            for epoch in range(begin // n, (end - 1) // n + 1)
+        ])  # fmt: skip
+
+    def _whole(self, places: np.ndarray) -> Batch:
+        images = self.store.stacked(self.items.cases[places].tolist())
+        targets = _typed(self.items.labels[places])
         return Batch(images=images.astype(np.float32, copy=False), targets=targets)
 
     def _window(self, item: Item, rng: np.random.Generator) -> tuple[np.ndarray, float]:

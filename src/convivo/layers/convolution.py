@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from convivo.errors import ConfigError, ShapeError
 from convivo.geometry import Axes, Sides, per_axis, per_side
+from convivo.layers.conv_pool_kernel import ConvPool
 from convivo.layers.kernels import CONV, check_choice, check_dimensions, check_input
 from convivo.layers.padding import pad, padding_modes
+from convivo.layers.pooling import Pool
 
 Size = int | Sequence[int]
 Padding = int | Sequence[int | Sequence[int]] | str
@@ -106,7 +108,7 @@ class Convolution(nn.Module):
         self._outer: Sides = tuple(
             (0, 0) if n else p for p, n in zip(self.padding, native, strict=True)
         )
-        self._has_outer = any(map(any, self._outer))
+        self.has_outer = any(map(any, self._outer))
 
     def _make_parameters(self, weight_shape: Sequence[int], bias: bool) -> None:
         self.weight = nn.Parameter(torch.empty(*weight_shape))
@@ -211,9 +213,12 @@ class Conv(Convolution):
         self._least = tuple(max(1, r - before - after) for r, (before, after) in rows)
         self._make_parameters((out_channels, in_channels // groups, *self.kernel_size), bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, then: tuple[nn.Module, Pool] | None = None) -> Tensor:
         self._check(x, self._least, "no axis may be shorter than the kernel's reach")
-        if self._has_outer:
+        if then is not None:  # what follows, done with it at once: only `conv_pool` asks for that
+            activation, pool = type(then[0]), then[1].kind
+            return ConvPool.apply(x, self._taps(), self.bias, self._inner, activation, pool)
+        if self.has_outer:
             x = pad(x, self._outer, self.padding_mode)
         kernel = CONV[self.spatial_dims]
         sizes = (self.stride, self._inner, self.dilation, self.groups)

@@ -96,14 +96,14 @@ class UpConv(Convolution):
         out = CONV_TRANSPOSE[self.spatial_dims](
             x,
             self.weight,
-            None if self._has_outer else self.bias,
+            None if self.has_outer else self.bias,
             self.stride,
             self._inner,
             self.output_padding,
             self.groups,
             self.dilation,
         )
-        return self._without_margins(out) if self._has_outer else out
+        return self._without_margins(out) if self.has_outer else out
 
     def _without_margins(self, full: Tensor) -> Tensor:
         out = fold_back(full, self._outer, self.padding_mode)

@@ -40,7 +40,7 @@ def train_step(
     network, counters = state.network, state.counters
     network.train()
     # Dropout and the like draw from torch's own generator: tie it to the step as well.
-    torch.manual_seed((schedule.seed * 1_000_003 + counters.step) % 2**63)
+    _seed((schedule.seed * 1_000_003 + counters.step) % 2**63, images.device)
     rate = learning_rate(
         counters.step, steps=schedule.steps, peak=schedule.lr, warmup=schedule.warmup
     )
@@ -63,6 +63,14 @@ def train_step(
         take_back(network, kept)
         note_skip(counters)
     return loss
+
+
+def _seed(number: int, device: torch.device) -> None:
+    """On the CPU its generator alone: torch would make a note for each kind of accelerator too."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 def note_skip(counters: Counters) -> None:

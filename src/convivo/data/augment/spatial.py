@@ -55,7 +55,7 @@ def draw_spatial(
     """Random choices for N items of sizes *S; `spacing` makes rotations true in millimetres."""
     a, dims = augmentation, len(shape)
     steps = np.ones(dims) if spacing is None else np.asarray(spacing, dtype=np.float64)
-    flips = (rng.random((batch, dims)) < 0.5) & np.isin(np.arange(dims), a.flip_axes)
+    flips = (rng.random((batch, dims)) < 0.5) & [axis in a.flip_axes for axis in range(dims)]
     moved = rng.random(batch) < a.p_spatial * bool(a.rotate_deg or a.scale or a.shift)
     planes = list(combinations(range(dims), 2))
     turns = rng.uniform(-1, 1, (batch, len(planes))) * np.deg2rad(a.rotate_deg)
@@ -65,7 +65,8 @@ def draw_spatial(
     kept, corner = draw_crop(a, batch, dims, later)
     bends = _draw_bends(a, batch, np.asarray(shape) * steps, steps, later)
     bent = np.zeros(batch, bool) if bends is None else bends.any(axis=tuple(range(1, dims + 2)))
-    items = np.flatnonzero(moved | (kept < 1) | bent)
+    altered = moved | (kept < 1) | bent
+    items = np.flatnonzero(altered)
     # Across a coarse axis the same angle would smear slices into each other.
     turns *= [min(steps[p], steps[q]) / max(steps[p], steps[q]) for p, q in planes]
     turns, shifts, scales = turns * moved[:, None], shifts * moved[:, None], scales**moved
@@ -77,7 +78,7 @@ def draw_spatial(
     matrices *= np.where(flips[items], -1, 1)[:, :, None]
     order = [*range(dims - 1, -1, -1), dims]  # last axis first; the offset stays last
     return Spatial(
-        flips=flips & ~np.isin(np.arange(batch), items)[:, None],
+        flips=flips & ~altered[:, None],
         items=items,
         matrices=np.ascontiguousarray(matrices[:, ::-1, order], dtype=np.float32),
         bends=None if bends is None or not bent.any() else bends[items, ..., ::-1],
