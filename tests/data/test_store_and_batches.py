@@ -191,6 +191,16 @@ def test_balance_draws_rare_classes_more():
     assert shares(1.0) == pytest.approx(0.5, abs=0.03)
 
 
+def test_moments_are_drawn_by_class_and_record():
+    records = [np.repeat([0, 1], [81, 9]), np.repeat([0, 1], [9, 1])]
+    events = [Events(positions=np.arange(len(row)), labels=row) for row in records]
+    store = store_of([np.zeros((1, 100), np.float32) for _ in records], events)
+    drawn = Batches(store, size=(4,), batch=1, sampling="window", seed=0, balance=0.5)
+    cases, labels = drawn.items.cases, drawn.items.labels
+    share = [drawn.weights[(cases == c) & (labels == k)].sum() for c in (0, 1) for k in (0, 1)]
+    assert share == pytest.approx([9 / 16, 3 / 16, 3 / 16, 1 / 16])
+
+
 def test_weights_are_probabilities_and_none_without_classes():
     weights = class_weights(np.array([0, 0, 0, 2]), 1.0)
     assert weights == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])

@@ -53,6 +53,12 @@ class Items(Sequence[Item]):
     def __len__(self) -> int:
         return len(self.cases)
 
+    def kinds(self) -> np.ndarray:
+        """(n,) int64: which class of which case an item is of, numbered."""
+        pairs = np.stack([self.cases, self.labels], axis=1)
+        numbers: np.ndarray = np.unique(pairs, axis=0, return_inverse=True)[1]
+        return numbers.reshape(-1)
+
     def __getitem__(self, place: Any) -> Any:
         rows = (self.cases[place], self.positions[place], self.labels[place])
         if isinstance(place, slice):
@@ -100,7 +106,8 @@ class Batches:
         batch: items per step.
         sampling: "whole" cases, "window"s around moments, "crop"s of longer signals, "patch"es.
         seed: with the step it decides everything drawn.
-        balance: 0 draws items as often as they occur, 1 every class equally often.
+        balance: 0 draws items as often as they occur, 1 every class equally often; of moments
+            every class of every record, since many alike from one record tell little of others.
         foreground: share of patches centred on a class other than 0, classes equally often.
         before: share of a window that lies before its moment.
         reference, rhythm: what is shown beside each window (see `arrays.windows.Around`).
@@ -136,7 +143,8 @@ class Batches:
             raise ShapeError("input.size", rule, self.size, "Use a larger patch")
         self.items = items_of(store)
         labels = self.items.labels
-        self.weights = class_weights(labels, balance if labels.dtype.kind in "iu" else 0.0)
+        groups = labels if sampling != "window" else self.items.kinds()
+        self.weights = class_weights(groups, balance if labels.dtype.kind in "iu" else 0.0)
         self._voxels = 0.0
         if sampling == "patch":
             self._voxels = sum(float(np.prod(image.shape[1:])) for image in store.images)

@@ -204,3 +204,14 @@ def cap_of(bounds: Bounds, plan: Mapping[str, Any], network: nn.Module, keeping:
         return max(int(found["process_bound"]), (bounds.limits.ram or 0) + 10 * MIB)
 
     return Cap(limit=bounds.limits.ram, option=bounds.option, least=least)
+
+
+def tell_what_stays(draft: dict[str, Any], more: int) -> None:
+    """Add to the memory of a plan what earlier trials or trainings of the process left behind.
+
+    Kernels of networks that are gone stay, and holes where their tensors were.
+    """
+    memory = draft.get("memory")
+    if memory and memory.get("tensors_peak") is not None and more > 0:
+        keys = ("overhead", "process_peak", "process_bound")
+        draft["memory"] = {**memory, **{key: memory[key] + more for key in keys}}

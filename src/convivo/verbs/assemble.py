@@ -21,7 +21,7 @@ from convivo.progress import Progress
 from convivo.shortage import is_shortage
 from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
-from convivo.verbs.affording import counted_again
+from convivo.verbs.affording import counted_again, tell_what_stays
 from convivo.verbs.budget import Budget
 from convivo.verbs.choose import choose
 from convivo.verbs.drafting import Draft, Ground, drafted, ground_of, repeated
@@ -47,10 +47,12 @@ class Fold:
     """One of several trainings on the same data: its split, and the facts that all of them share.
 
     What follows from the facts (network, grid, patch) is then the same for all.
+    stays: bytes that the trainings before it left in the process.
     """
 
     split: Split
     facts: Facts
+    stays: int = 0
 
 
 def fix_parts(
@@ -82,6 +84,7 @@ def fix_parts(
         draft, network, chosen = drafted(ground, chosen, reasons)
     else:
         draft, network = repeated(ground, given_plan(given), chosen)
+    tell_what_stays(draft, 0 if fold is None else fold.stays)
     return_memory()  # until training starts, with what lasts (`training.observation`)
     draft |= start_entry(draft, wish.net.pretrained)
     tell_start(draft, begin(network, draft))

@@ -20,6 +20,8 @@ from convivo.training.loop import Schedule
 from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.verbs.parts import Parts, build_state
 
+# of moments, which are many of few records: looked at more often, the records are learnt instead
+MOMENT_EPOCHS, MOMENT_STEPS = 3, 1000
 MOST_EPOCHS = 300  # past this a small set only over-fits; time left over is given back
 LEAST_STEPS = 20
 VALIDATION_SHARE = 0.1
@@ -80,7 +82,9 @@ def _is_sound(parts: Parts) -> bool:
 def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
     """A schedule of whole epochs; with none asked for, enough of them for about 3,000 steps."""
     per_epoch = parts.batches.steps_per_epoch
-    if epochs is None:
+    if epochs is None and _tells_moments(parts):
+        epochs = -(-_most_steps(parts) // per_epoch)
+    elif epochs is None:
         epochs = max(5, min(MOST_EPOCHS, -(-DEFAULT_STEPS // per_epoch)))
     if wish == "auto" and not _worth_bf16(parts):
         precision, why = "fp32", "fp32: signals and small networks gain little from bf16"
@@ -121,7 +125,8 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     step = per_step[precision]
     validation = time_validation(parts, precision, trial) * EXAMPLES + _saving(parts)
     left = seconds - (time.monotonic() - began)
-    steps, every = _share(left, step * MARGIN, validation, parts.batches.steps_per_epoch)
+    most, per_epoch = _most_steps(parts), parts.batches.steps_per_epoch
+    steps, every = _share(left, step * MARGIN, validation, per_epoch, most)
     if steps < LEAST_STEPS:
         need = LEAST_STEPS * step + validation + (seconds - left)
         raise PlanError(
@@ -148,11 +153,25 @@ def _saving(parts: Parts) -> float:
     return SAVING_SECONDS + 16 * int(parts.plan["parameters"]) / DISK_BYTES_PER_SECOND
 
 
-def _share(left: float, step: float, validation: float, per_epoch: int) -> tuple[int, int]:
+def _tells_moments(parts: Parts) -> bool:
+    return parts.plan["task"] == "classify" and parts.plan["sampling"]["mode"] == "window"
+
+
+def _most_steps(parts: Parts) -> int:
+    """Steps beyond which a training set is only over-fitted; time left over is given back."""
+    per_epoch = parts.batches.steps_per_epoch
+    if _tells_moments(parts):
+        return max(MOMENT_EPOCHS * per_epoch, MOMENT_STEPS)
+    return max(MOST_EPOCHS * per_epoch, DEFAULT_STEPS)
+
+
+def _share(
+    left: float, step: float, validation: float, per_epoch: int, most: int
+) -> tuple[int, int]:
     """Steps, and steps between validations, that use `left` seconds."""
     rounds = int(min(60, max(4, left * VALIDATION_SHARE / max(validation, 1e-3))))
     steps = int((left - rounds * validation) / step)
-    steps = min(steps, max(MOST_EPOCHS * per_epoch, DEFAULT_STEPS))
+    steps = min(steps, most)
     every = max(1, -(-steps // rounds))
     # Whole epochs where they are short, so that a validation does not come after half a look.
     every = -(-every // per_epoch) * per_epoch if per_epoch * 2 < every else every

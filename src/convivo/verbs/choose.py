@@ -157,7 +157,8 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
         facts.task == "classify" and facts.exclusive and seen and max(seen) > IMBALANCE * min(seen)
     )
     if uneven and section.balance is None:
-        reasons.append("rare classes are drawn more often (by the square root of their rarity)")
+        where = " in each record" if facts.events else ""
+        reasons.append(f"rare classes are drawn more often (by the square root of rarity{where})")
     lr, weight_decay, clip = RATES[facts.task]
     if facts.task == "generate" and section.precision is None:
         section = section.model_copy(update={"precision": "fp32"})

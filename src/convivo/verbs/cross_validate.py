@@ -11,7 +11,10 @@ from convivo.data.inspection import Inspection
 from convivo.data.split import Split
 from convivo.errors import UsageError
 from convivo.files import read_json, write_json
+from convivo.planning.machine import this_machine
 from convivo.progress import Progress
+from convivo.training.easing import release_memory
+from convivo.training.process_memory import held_now
 from convivo.verbs.assemble import Fold, given_plan
 from convivo.verbs.budget import Budget
 from convivo.verbs.facts import facts_of
@@ -55,13 +58,14 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     facts = facts_of(inspection, held)
     numbers = range(asked["folds"]) if given["fold"] is None else [given["fold"]]
     found: dict[int, Measured] = {}
-    run = None
+    run, at_first = None, _held_without_training()
     for place, number in enumerate(numbers):
-        given = as_wide(given, path)
+        given, stays = as_wide(given, path), max(0, held_now() - at_first)
         share = budget.share(len(numbers) - place, POOLING_SECONDS)
         run, measured = _train_fold(
-            path, number, given, share, inspection, Fold(split=splits[number], facts=facts), asked
-        )
+            path, number, given, share, inspection,
+            Fold(split=splits[number], facts=facts, stays=stays), asked,
+        )  # fmt: skip
         if measured is not None:
             found[number] = measured
     runs = [path / f"fold_{number}" for number in range(asked["folds"])]
@@ -131,6 +135,7 @@ def _train_fold(
     try:
         return train_in(path / f"fold_{number}", given, budget, inspection=inspection, fold=fold)
     finally:
+        release_memory()
         if (path / f"fold_{number}" / "plan.json").exists() and not has_folds(path):
             write_json(path / FILE, asked)
 
@@ -151,6 +156,12 @@ def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
     width = f"net.width={network['width']}"
     coarse = ["net.coarse=true"] if network["options"].get("coarse") else []
     return given | {"settings": (*given["settings"], width, *coarse)}
+
+
+def _held_without_training() -> int:
+    """Bytes that the process holds, or will once the libraries have been used."""
+    memory = this_machine().memory
+    return max(held_now(), memory.library + memory.training)
 
 
 def _parts(split: Split) -> str:

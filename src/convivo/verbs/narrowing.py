@@ -17,7 +17,7 @@ from convivo.training.allocator import return_memory
 from convivo.training.easing import release_memory
 from convivo.training.precision import has_fast_bf16
 from convivo.training.process_memory import held_now
-from convivo.verbs.affording import Afforded
+from convivo.verbs.affording import Afforded, tell_what_stays
 from convivo.verbs.budget import Budget
 from convivo.verbs.settings import NetSettings, Settings
 
@@ -63,7 +63,7 @@ def narrowed(
             return again(*asked)
         best, asked, seconds = other, tried, taken
     if best is not found:
-        _add_what_stays(best.draft, held_now() - before)
+        tell_what_stays(best.draft, held_now() - before)
     return best
 
 
@@ -72,14 +72,6 @@ def _cheaper(net: NetSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "coarser by one level", {"coarse": True}
     width = 0.5 * float(net.width or 1.0)
     yield f"coarser by one level, {width:g} of its width", {"coarse": True, "width": width}
-
-
-def _add_what_stays(draft: dict[str, Any], more: int) -> None:
-    """Tell the memory that the trials have left behind: what the kernels of both networks keep."""
-    memory = draft.get("memory")
-    if memory and memory.get("tensors_peak") is not None and more > 0:
-        keys = ("overhead", "process_peak", "process_bound")
-        draft["memory"] = {**memory, **{key: memory[key] + more for key in keys}}
 
 
 def step_seconds(draft: dict[str, Any], network: nn.Module) -> float:
