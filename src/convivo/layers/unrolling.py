@@ -38,21 +38,18 @@ def conv3d_in_pieces(
 
     Only where nothing is learnt: the gradient would need all columns again.
     """
-    rows = 0
+    size = _output(x.shape, weight.shape, padding)
+    rows = size[0]
     if not torch.is_grad_enabled() and is_unrolled(x, weight, stride, dilation, groups):
-        rows = _rows(x.shape, weight.shape, padding)
-    count = x.shape[2] + 2 * padding[0] - weight.shape[2] + 1
-    if not 0 < rows < count:
+        rows = max(1, PIECE // max(1, 4 * prod(weight.shape[1:]) * prod(size[1:])))
+    if rows >= size[0]:
         return conv3d(x, weight, bias, stride, padding, dilation, groups)
+    # before the pieces: what they leave behind is then one hole of the heap
+    result = x.new_empty((1, len(weight), *size))
     padded = F.pad(x, (0, 0, 0, 0, padding[0], padding[0])) if padding[0] else x
-    result: Tensor | None = None
-    for start in range(0, count, rows):
+    for start in range(0, size[0], rows):
         seen = padded[:, :, start : start + rows + weight.shape[2] - 1]
-        part = F.conv3d(seen, weight, bias, stride, (0, *padding[1:]), dilation, groups)
-        if result is None:
-            result = part.new_empty((*part.shape[:2], count, *part.shape[3:]))
-        result[:, :, start : start + rows] = part
-    assert result is not None, "an output has rows"
+        result[:, :, start : start + rows] = F.conv3d(seen, weight, bias, 1, (0, *padding[1:]))
     return result
 
 
@@ -75,8 +72,7 @@ def is_unrolled(x: Tensor, weight: Tensor, stride: Axes, dilation: Axes, groups:
     )
 
 
-def _rows(size: Sequence[int], weight: Sequence[int], padding: Axes) -> int:
-    """Output rows of the first spatial axis whose columns make a piece."""
-    rest = zip(size[3:], weight[3:], padding[1:], strict=True)
-    positions = prod(n + 2 * p - k + 1 for n, k, p in rest)
-    return max(1, PIECE // max(1, 4 * prod(weight[1:]) * positions))
+def _output(size: Sequence[int], weight: Sequence[int], padding: Axes) -> Axes:
+    """Spatial sizes of the output, of kernels that move by one."""
+    rows = zip(size[2:], weight[2:], padding, strict=True)
+    return tuple(n + 2 * p - k + 1 for n, k, p in rows)
