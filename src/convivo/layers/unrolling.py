@@ -46,10 +46,10 @@ def conv3d_in_pieces(
         return conv3d(x, weight, bias, stride, padding, dilation, groups)
     # before the pieces: what they leave behind is then one hole of the heap
     result = x.new_empty((1, len(weight), *size))
-    padded = F.pad(x, (0, 0, 0, 0, padding[0], padding[0])) if padding[0] else x
     for start in range(0, size[0], rows):
-        seen = padded[:, :, start : start + rows + weight.shape[2] - 1]
-        result[:, :, start : start + rows] = F.conv3d(seen, weight, bias, 1, (0, *padding[1:]))
+        stop = min(start + rows, size[0])
+        seen = _rows(x, start - padding[0], stop - 1 + weight.shape[2] - padding[0])
+        result[:, :, start:stop] = F.conv3d(seen, weight, bias, 1, (0, *padding[1:]))
     return result
 
 
@@ -70,6 +70,14 @@ def is_unrolled(x: Tensor, weight: Tensor, stride: Axes, dilation: Axes, groups:
         and prod(x.shape[:4]) <= FEW
         and weight.shape[0] >= LEAST_OUTPUTS
     )
+
+
+def _rows(x: Tensor, start: int, stop: int) -> Tensor:
+    """Rows of the first spatial axis, zeros beyond its ends."""
+    count = x.shape[2]
+    rows = x[:, :, max(start, 0) : min(stop, count)]
+    missing = max(-start, 0), max(stop - count, 0)
+    return F.pad(rows, (0, 0, 0, 0, *missing)) if any(missing) else rows
 
 
 def _output(size: Sequence[int], weight: Sequence[int], padding: Axes) -> Axes:
