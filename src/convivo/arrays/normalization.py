@@ -27,6 +27,7 @@ def normalize(
     *,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
+    over: bool = False,
 ) -> np.ndarray:
     """Scale each channel of one case.
 
@@ -38,6 +39,7 @@ def normalize(
             interquartile range / 1.349 (signals). "fixed": integers over the largest value of
             their dtype, then minus `mean`, over `std`. "none": only float32.
         mean, std: for "fixed", one per channel, or a single one for all.
+        over: the result may be written over a float32 image, which saves a copy.
     Returns:
         (C, *S) float32 without NaN, except that "none" keeps values as they are. A constant
         channel gives zeros; a missing value (NaN, inf) gives 0, the centre.
@@ -56,7 +58,8 @@ def normalize(
         return np.asarray(image, dtype=np.float32)
     if scheme == "fixed":
         return _fixed(to_unit_range(image), mean, std)
-    result = np.empty(image.shape, dtype=np.float32)
+    over = over and image.dtype == np.float32 and image.flags.writeable
+    result = image if over else np.empty(image.shape, dtype=np.float32)
     statistics = _zscore_statistics if scheme == "zscore" else _robust_statistics
     for channel, values in enumerate(image):
         centre, scale = statistics(_sample(values))

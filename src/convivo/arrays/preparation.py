@@ -133,20 +133,62 @@ def prepare(
         ShapeError: wrong number of axes, an empty axis, channels that cannot be converted, a
             degenerate affine.
     """
+    values = graded(image, preparation, affine=affine, channel_names=channel_names)
+    shape = image.shape[1:]
+    return placed(values, shape, preparation, affine=affine, spacing=spacing)
+
+
+def graded(
+    image: np.ndarray,
+    preparation: Preparation,
+    *,
+    affine: np.ndarray | None = None,
+    channel_names: Sequence[str] = (),
+    over: bool = False,
+) -> np.ndarray:
+    """The first half of `prepare`, after which the stored values are needed no more.
+
+    Args:
+        over: the result may be written over the image, where that has its format.
+    Returns:
+        (channels, *S), turned: normalised grey values on the stored voxels, float32.
+    Raises:
+        ShapeError: as `prepare`.
+    """
     dims = preparation.spatial_dims
     if image.ndim != dims + 1 or 0 in image.shape:
         rule = f"an image is (channels, {dims} spatial axes), none of them empty"
         raise ShapeError("prepare", rule, f"shape {image.shape}", "Check the file")
     wanted = preparation.channel_names
     image = select_channels(image, preparation.channels, wanted=wanted, names=channel_names)
-    turn, spacing = _turn(preparation, affine, spacing)
-    shape = image.shape[1:]
+    turn, _ = _turn(preparation, affine, None)
     scheme = preparation.normalization
     values = to_unit_range(image) if scheme == "fixed" else image
-    values = normalize(turn.apply(values), scheme, mean=preparation.mean, std=preparation.std)
+    mean, std = preparation.mean, preparation.std
+    return normalize(turn.apply(values), scheme, mean=mean, std=std, over=over)
+
+
+def placed(
+    values: np.ndarray,
+    shape: Sequence[int],
+    preparation: Preparation,
+    *,
+    affine: np.ndarray | None = None,
+    spacing: Sequence[float] | None = None,
+) -> tuple[np.ndarray, Placement]:
+    """The second half of `prepare`: grey values of `graded` on the prepared grid.
+
+    Args:
+        shape: spatial sizes (*S) as stored. Others as in `prepare`.
+    Returns:
+        As `prepare`.
+    Raises:
+        ShapeError: a degenerate affine, or a spacing of other axes.
+    """
+    turn, spacing = _turn(preparation, affine, spacing)
     values, regrids = _to_spacing(values, preparation, spacing)
     values, fits = _to_size(values, preparation)
-    placement = Placement(shape=shape, turn=turn, steps=(*regrids, *fits))
+    placement = Placement(shape=tuple(shape), turn=turn, steps=(*regrids, *fits))
     return np.ascontiguousarray(values, dtype=np.float32), placement
 
 

@@ -13,7 +13,7 @@ from convivo.arrays.preparation import restore_labels
 from convivo.data.loading import load
 from convivo.data.readers import write_labels
 from convivo.data.sample import Case, Index, Sample
-from convivo.data.store import prepare_sample
+from convivo.data.store import prepare_read, prepare_sample
 from convivo.errors import ConvivoError, PlanError
 from convivo.geometry import Axes
 from convivo.inference.backends.engine import Unavailable
@@ -133,7 +133,7 @@ class Worker:
 
     def _labels(self, one: Input) -> np.ndarray:
         """Class indices, or numbers of objects, (*S) on the file's own grid."""
-        image, placement, _ = prepare_sample(self.sample(one), self.preparation)
+        image, placement = prepare_read(lambda: self.sample(one), self.preparation)
         labels = self.fitting.to(image.shape, image.nbytes).labels(image)
         del image
         return restore_labels(labels, placement)

@@ -17,7 +17,7 @@ from convivo.data.store.costs import (
 from convivo.data.store.memory import build_store
 from convivo.data.store.packing import Wanted, packed_store
 from convivo.data.store.place import checked_place, default_place
-from convivo.data.store.prepared import Prepared, prepare_sample, prepared_target
+from convivo.data.store.prepared import Prepared, prepare_read, prepare_sample, prepared_target
 from convivo.data.store.reading import opened_store
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "packed_bytes",
     "packed_store",
     "packing_cost",
+    "prepare_read",
     "prepare_sample",
     "prepared_target",
     "shape_of",

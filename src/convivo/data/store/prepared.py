@@ -1,10 +1,15 @@
 """One case through the preparation: Sample -> image and target on the prepared grid."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from convivo.arrays.preparation import (
     Placement,
     Preparation,
+    graded,
+    placed,
     prepare,
     prepare_labels,
     prepare_positions,
@@ -45,3 +50,22 @@ def prepare_sample(sample: Sample, preparation: Preparation) -> Prepared:
         channel_names=sample.channel_names,
     )
     return image, placement, prepared_target(sample, placement, preparation)
+
+
+def prepare_read(
+    read: Callable[[], Sample], preparation: Preparation
+) -> tuple[np.ndarray, Placement]:
+    """The image of one case through the preparation; of what was read nothing is left meanwhile.
+
+    Args:
+        read: gives the case, whose image nobody else holds: of a large volume the stored values
+            and two grids of grey values would be more than the prediction itself takes.
+    """
+    sample = read()
+    shape, about = sample.image.shape[1:], replace(sample, image=np.empty(0))
+    values = graded(
+        sample.image, preparation, affine=sample.affine, channel_names=sample.channel_names,
+        over=True,
+    )  # fmt: skip
+    del sample
+    return placed(values, shape, preparation, affine=about.affine, spacing=about.spacing)
