@@ -4,9 +4,11 @@ import weakref
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from convivo.arrays import preparation as steps
 from convivo.arrays.preparation import Preparation
+from convivo.data.readers import read
 from convivo.data.sample import Sample
 from convivo.data.store import prepare_read, prepare_sample
 from convivo.data.store import prepared as module
@@ -30,6 +32,20 @@ def test_the_image_is_that_of_prepare_sample(dtype, normalization):
     found, found_place = prepare_read(lambda: sample(dtype), preparation)
     assert found.tobytes() == expected.tobytes()
     assert found_place == place
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_what_a_reader_keeps_is_not_written_over(tmp_path, dtype):
+    stored = np.random.default_rng(1).normal(300, 90, (9, 11, 13)).astype(dtype)
+    savemat(tmp_path / "a.mat", {"image": stored})  # its arrays are kept while it does not change
+    preparation = Preparation(spatial_dims=3, channels=1, normalization="zscore")
+
+    def prepared():
+        image = read(tmp_path / "a.mat").array
+        return prepare_read(lambda: Sample(id="a", image=image), preparation)[0].tobytes()
+
+    assert prepared() == prepared()
+    np.testing.assert_array_equal(read(tmp_path / "a.mat").array[0], stored)
 
 
 def test_stored_values_are_gone_when_the_grid_changes(monkeypatch):

@@ -123,4 +123,6 @@ def _flat(fields: Mapping[str, Any], start: str) -> Iterator[tuple[str, np.ndarr
         if isinstance(value, Mapping):
             yield from _flat(value, f"{start}{key}/")
         elif isinstance(value, np.ndarray | int | float | np.generic | str):
-            yield start + key, np.asarray(value)
+            array = np.asarray(value)
+            array.setflags(write=False)  # it is kept: whoever was given a part must not change it
+            yield start + key, array
