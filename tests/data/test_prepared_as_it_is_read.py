@@ -36,9 +36,9 @@ def test_the_image_is_that_of_prepare_sample(dtype, normalization):
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 def test_what_a_reader_keeps_is_not_written_over(tmp_path, dtype):
-    stored = np.random.default_rng(1).normal(300, 90, (9, 11, 13)).astype(dtype)
-    savemat(tmp_path / "a.mat", {"image": stored})  # its arrays are kept while it does not change
-    preparation = Preparation(spatial_dims=3, channels=1, normalization="zscore")
+    stored = np.random.default_rng(1).normal(300, 90, 200).astype(dtype)
+    savemat(tmp_path / "a.mat", {"signal": stored})  # its arrays are kept while it does not change
+    preparation = Preparation(spatial_dims=1, channels=1, normalization="zscore")
 
     def prepared():
         image = read(tmp_path / "a.mat").array
