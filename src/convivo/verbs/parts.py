@@ -13,6 +13,7 @@ from torch import nn
 from convivo.arrays.windows import PACES
 from convivo.data.ahead import Ahead
 from convivo.data.augment import Augmentation, apply, draw, mixed
+from convivo.data.augment.beside import apply_beside
 from convivo.data.batches import Batch, Batches
 from convivo.data.inspection import Inspection
 from convivo.data.split import Split
@@ -68,20 +69,27 @@ class Parts:
         if self.augmentation is None:  # losses take label maps as int64
             return images, targets.long() if targets.ndim > 1 else targets
         rng = np.random.default_rng((int(self.plan["seed"]), AUGMENT, step))
-        size, channels = tuple(images.shape[2:]), int(images.shape[1])
-        drawn = draw(self.augmentation, len(images), size, channels, rng, spacing=self.spacing)
-        maps = targets if targets.ndim > 1 else None
-        rhythm = images[:, channels - self.told :].clone()  # numbers, not a signal to be altered
-        images, changed = apply(images, maps, drawn, in_place=True)  # a batch is drawn once
-        images[:, channels - self.told :] = rhythm
+        size, own = tuple(images.shape[2:]), self._own(int(images.shape[1]))
+        drawn = draw(self.augmentation, len(images), size, own, rng, spacing=self.spacing)
+        changed = None
+        if self._beside:
+            apply_beside(images, drawn)
+        else:  # a batch is drawn once; a rhythm behind it is no signal to be altered
+            maps = targets if targets.ndim > 1 else None
+            _, changed = apply(images[:, :own], maps, drawn, in_place=True)
         if drawn.mixup is not None:  # shares of classes, as cross-entropy takes them
             targets = mixed(targets, drawn.mixup, self.task.outputs)
         return images, targets if changed is None else changed
 
     @property
-    def told(self) -> int:
-        """Channels behind the signal that tell its rhythm."""
-        return PACES if self.plan["sampling"].get("rhythm") else 0
+    def _beside(self) -> bool:
+        """Whether windows are shown beside what differs from their record's usual one."""
+        return bool(self.plan["sampling"].get("reference"))
+
+    def _own(self, channels: int) -> int:
+        """Of all channels those of the signal itself."""
+        signal = channels - (PACES if self.plan["sampling"].get("rhythm") else 0)
+        return signal // 2 if self._beside else signal
 
     @cached_property
     def drawn(self) -> Callable[[int], Batch]:
