@@ -63,7 +63,7 @@ PEERS_STAMP := $(PEERS)/.installed
 
 $(PEERS_STAMP): pyproject.toml constraints.txt bench/requirements.txt
 	@$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[fast,int8]'
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[fast,int8,signals]'
 	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q --no-deps -r bench/requirements.txt
 	@touch $(PEERS_STAMP)
 
