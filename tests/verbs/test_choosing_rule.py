@@ -117,6 +117,7 @@ def test_beats_are_seen_beside_their_rhythm_and_rare_ones_more_often() -> None:
     assert chosen.input.channels == ["MLII"]
     assert chosen.train.balance == 0.5
     assert chosen.input.reference is chosen.input.rhythm is True
+    assert chosen.input.normalization == "zscore"
     assert any("120 Hz" in reason for reason in reasons)
 
 
@@ -129,6 +130,7 @@ def test_what_is_usual_is_shown_where_moments_are_told_apart() -> None:
     assert all(one.input.size == [360] for one in (own, unasked))
     assert all(one.input.before == 0.55 for one in (own, unasked))
     assert (rebuilt.input.size, rebuilt.input.before) == ([144], 0.45)
+    assert rebuilt.input.normalization == "robust"
     for name in ("reference", "rhythm"):
         with pytest.raises(ConfigError, match=rf"input\.{name}: .*moments of records, to tell"):
             choose(facts(**BEATS | {"events": False}), Settings(input={name: True}))

@@ -137,7 +137,10 @@ def _resampled(shape: tuple[int, ...], facts: Facts, spacing: tuple[float, ...] 
 
 def _normalization(facts: Facts) -> str:
     if facts.spatial_dims == 1:
-        return "robust" if facts.spacing_unit == "s" else "zscore"
+        # Of recordings artefacts are left out of the scale. Where beats are told apart they are the
+        # scale: most of a recording is not beats, and how quiet it is says nothing of their height.
+        told_apart = facts.events and facts.task == "classify"
+        return "robust" if facts.spacing_unit == "s" and not told_apart else "zscore"
     if facts.task != "segment" and facts.dtype in ("uint8", "bool"):
         return "fixed"
     return "zscore"
