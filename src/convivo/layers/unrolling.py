@@ -36,11 +36,12 @@ def conv3d_in_pieces(
 ) -> Tensor:
     """`precision.conv3d`, in pieces along the first spatial axis where that takes less memory.
 
-    Only where nothing is learnt: the gradient would need all columns again.
+    Only in inference mode: the gradient would need all columns again, and who follows a network's
+    layers one by one, as for its receptive field, is shown the layer and not its pieces.
     """
     size = _output(x.shape, weight.shape, padding)
     rows = size[0]
-    if not torch.is_grad_enabled() and is_unrolled(x, weight, stride, dilation, groups):
+    if torch.is_inference_mode_enabled() and is_unrolled(x, weight, stride, dilation, groups):
         rows = max(1, PIECE // max(1, 4 * prod(weight.shape[1:]) * prod(size[1:])))
     if rows >= size[0]:
         return conv3d(x, weight, bias, stride, padding, dilation, groups)
