@@ -10,7 +10,7 @@ import convivo
 from convivo.data.phantoms import make_images
 from convivo.files import read_json, write_json
 from convivo.verbs import narrowing
-from convivo.verbs.affording import Afforded
+from convivo.verbs.affording import Afforded, tell_what_stays
 from convivo.verbs.budget import Budget
 from convivo.verbs.cross_validate import as_wide
 from convivo.verbs.settings import Settings
@@ -110,6 +110,17 @@ def test_folds_all_take_the_network_of_the_first(tmp_path) -> None:
     plan = read_json(tmp_path / "fold_0" / "plan.json") | {"task": "classify"}
     write_json(tmp_path / "fold_0" / "plan.json", plan)
     assert as_wide(given, tmp_path) is given
+
+
+def test_what_stays_is_told_of_the_process_and_not_of_its_tensors() -> None:
+    memory = {"tensors_peak": 5, "overhead": 10, "process_peak": 15, "process_bound": 20}
+    draft: dict[str, Any] = {"memory": dict(memory)}
+    tell_what_stays(draft, -3)
+    assert draft["memory"] == memory
+    tell_what_stays(draft, 7)
+    assert draft["memory"] == {
+        "tensors_peak": 5, "overhead": 17, "process_peak": 22, "process_bound": 27,
+    }  # fmt: skip
 
 
 @pytest.mark.slow  # it takes the minute it is given

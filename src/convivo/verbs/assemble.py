@@ -47,12 +47,12 @@ class Fold:
     """One of several trainings on the same data: its split, and the facts that all of them share.
 
     What follows from the facts (network, grid, patch) is then the same for all.
-    stays: bytes that the trainings before it left in the process.
+    held: bytes that the process holds, with what the trainings before it have left.
     """
 
     split: Split
     facts: Facts
-    stays: int = 0
+    held: int = 0
 
 
 def fix_parts(
@@ -84,7 +84,8 @@ def fix_parts(
         draft, network, chosen = drafted(ground, chosen, reasons)
     else:
         draft, network = repeated(ground, given_plan(given), chosen)
-    tell_what_stays(draft, 0 if fold is None else fold.stays)
+    if fold is not None and (peak := (draft.get("memory") or {}).get("process_peak")):
+        tell_what_stays(draft, fold.held - peak)  # less is used again
     return_memory()  # until training starts, with what lasts (`training.observation`)
     draft |= start_entry(draft, wish.net.pretrained)
     tell_start(draft, begin(network, draft))

@@ -58,13 +58,13 @@ def cross_validate(given: dict[str, Any], budget: Budget) -> Run:
     facts = facts_of(inspection, held)
     numbers = range(asked["folds"]) if given["fold"] is None else [given["fold"]]
     found: dict[int, Measured] = {}
-    run, at_first = None, _held_without_training()
+    run, others = None, _held_by_others()
     for place, number in enumerate(numbers):
-        given, stays = as_wide(given, path), max(0, held_now() - at_first)
+        given, held = as_wide(given, path), held_now() - others
         share = budget.share(len(numbers) - place, POOLING_SECONDS)
         run, measured = _train_fold(
             path, number, given, share, inspection,
-            Fold(split=splits[number], facts=facts, stays=stays), asked,
+            Fold(split=splits[number], facts=facts, held=held), asked,
         )  # fmt: skip
         if measured is not None:
             found[number] = measured
@@ -158,10 +158,10 @@ def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
     return given | {"settings": (*given["settings"], width, *coarse)}
 
 
-def _held_without_training() -> int:
-    """Bytes that the process holds, or will once the libraries have been used."""
+def _held_by_others() -> int:
+    """Bytes of the process that are neither the libraries nor a training's."""
     memory = this_machine().memory
-    return max(held_now(), memory.library + memory.training)
+    return max(0, held_now() - memory.library - memory.training)
 
 
 def _parts(split: Split) -> str:
