@@ -88,7 +88,8 @@ def test_what_is_asked_for_stays() -> None:
     assert not narrowing.is_open(settings(), chosen, "classify", budget)
     assert not narrowing.is_open(settings(), chosen, "segment", Budget(0.0, None, None))
     assert not narrowing.is_open(settings(), settings(train={"steps": 5}), "segment", budget)
-    for net in ({"name": "unet"}, {"width": 1.0}, {"pretrained": "run"}, {"coarse": False}):
+    for net in ({"name": "unet"}, {"width": 1.0}, {"pretrained": "run"}, {"coarse": False},
+                {"encoder": "resnet18"}):  # fmt: skip
         assert not narrowing.is_open(settings(net=net), chosen, "segment", budget)
 
 

@@ -86,8 +86,8 @@ class Around:
 
     length: samples of the window. before: the share of it that lies before the moment.
     reference: what differs from the record's median window, as further channels: nothing does in a
-    usual beat, whoever's it is. rhythm: as two more, constant along
-    the window, how early the moment comes and how long the next one takes (see `paces`).
+    usual beat, whoever's it is. rhythm: as two more, constant along the window, how early the
+    moment comes and how long the next one takes (see `paces`).
     """
 
     length: int

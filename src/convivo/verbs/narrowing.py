@@ -22,7 +22,7 @@ from convivo.verbs.budget import Budget
 from convivo.verbs.settings import NetSettings, Settings
 
 ENOUGH_STEPS = 1000
-OPEN = frozenset({"channels", "coarse"})  # options that settle the cost
+SETTLED = frozenset({"channels", "coarse", "encoder"})  # options that settle the cost
 TRAINING_SHARE = 0.75  # of the time that is left; the rest reads, validates and measures
 WORTH = 0.75  # of its seconds, that a step of the cheaper network may take at most
 
@@ -31,7 +31,7 @@ def is_open(wish: Settings, chosen: Settings, task: str, budget: Budget) -> bool
     """Whether the network is ours to choose, and a time is given that it must suit."""
     net, train = wish.net, chosen.train
     named = net.name is not None or net.width is not None or net.pretrained is not None
-    asked = named or not OPEN.isdisjoint(net.options)
+    asked = named or not SETTLED.isdisjoint(net.options)
     timed = budget.seconds is not None and train.epochs is None and train.steps is None
     return task == "segment" and timed and not asked
 

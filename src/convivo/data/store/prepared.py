@@ -1,7 +1,6 @@
 """One case through the preparation: Sample -> image and target on the prepared grid."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -62,10 +61,9 @@ def prepare_read(
             and two grids of grey values would be more than the prediction itself takes.
     """
     sample = read()
-    shape, about = sample.image.shape[1:], replace(sample, image=np.empty(0))
+    shape, affine, spacing = sample.image.shape[1:], sample.affine, sample.spacing
     values = graded(
-        sample.image, preparation, affine=sample.affine, channel_names=sample.channel_names,
-        over=True,
-    )  # fmt: skip
+        sample.image, preparation, affine=affine, channel_names=sample.channel_names, over=True
+    )
     del sample
-    return placed(values, shape, preparation, affine=about.affine, spacing=about.spacing)
+    return placed(values, shape, preparation, affine=affine, spacing=spacing)
