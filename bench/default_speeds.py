@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 import convivo
-from convivo.planning.machine import processor
 from convivo.planning.speeds import MEASUREMENTS, measure_speeds
+from convivo.processor import processor_name
 from convivo.progress import Progress
 
 THREADS = 1  # plans share the work out over the threads in use
@@ -69,7 +69,7 @@ def main() -> int:
     speeds = measure_speeds(tick=lambda: bar.update(next(done)))
     bar.close()
     args.out.write_text(as_text(rounded(speeds)), encoding="utf-8")
-    print(f"{args.out}: {processor()}, {args.threads} thread(s), torch {torch.__version__}")
+    print(f"{args.out}: {processor_name()}, {args.threads} thread(s), torch {torch.__version__}")
     return 0
 
 

@@ -22,7 +22,7 @@ import torch
 
 import convivo
 from convivo.data.phantoms import make_volumes
-from convivo.planning.machine import processor
+from convivo.processor import processor_name
 from convivo.training.process_memory import children_of, held, memory_of
 
 SIDES = (96, 128, 192, 256, 384, 512)
@@ -90,8 +90,9 @@ def table(rows, classes, tile, args):
     lines = [
         "# How predicting a volume grows",
         "",
-        f"{args.backend}, `--ram {args.ram}`; {processor()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}; n = 1 each. Made by `python bench/growth.py`.",
+        f"{args.backend}, `--ram {args.ram}`; {processor_name()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; "
+        "n = 1 each. Made by `python bench/growth.py`.",
         "",
         f"Seconds: {start:.1f} + {slope * 1e6:.3f} a million voxels, R^2 = {fit:.4f}.",
         "",

@@ -21,9 +21,10 @@ import torch
 from convivo.architectures import ARCHITECTURES
 from convivo.errors import ConvivoError
 from convivo.planning.counting import count
-from convivo.planning.machine import Machine, processor, this_machine
+from convivo.planning.machine import Machine, this_machine
 from convivo.planning.overhead import process
 from convivo.planning.tile_kernels import has_tiles
+from convivo.processor import processor_name
 from convivo.verbs.calibrate_memory import library_bytes
 from convivo.verbs.resident import Trial, measured
 
@@ -113,7 +114,7 @@ def table(rows: list[dict], machine: Machine) -> str:
         "# Memory of whole processes, predicted and measured",
         "",
         f"{drawn(rows)}; torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, {processor()}"
+        f"{torch.get_num_threads()} threads, {processor_name()}"
         f"{' with matrix tiles (AMX)' if has_tiles() else ''}. "
         "Made by `python bench/ledger_process.py`.",
         "",

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import convivo
-from convivo.planning.machine import processor
+from convivo.processor import processor_name
 
 GATE, IMAGES = 4.0, 60_000
 
@@ -129,7 +129,7 @@ def table(found, args):
     return "\n".join([
         "# An epoch of LeNet-5 on MNIST",
         "",
-        f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
+        f"{processor_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
         f"{args.rounds} turns of {args.epochs} epochs (seeds 0 to {args.rounds - 1}), medians. "
         f"Gate: {GATE:g} times the tutorial at no higher test error. "
         "Made by `python bench/lenet_epoch.py`.",

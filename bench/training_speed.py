@@ -21,7 +21,7 @@ import torch
 from peers import monai_networks, torchvision_networks
 
 import convivo
-from convivo.planning.machine import processor
+from convivo.processor import processor_name
 from convivo.tasks.classify import Classify
 from convivo.tasks.segment import Segment
 from convivo.training.allocator import keep_memory
@@ -187,11 +187,11 @@ def main():
 
 def table(lines, mean, args):
     gate = GATE if has_fast_bf16() else GATE_WITHOUT_BF16
-    where = "" if has_fast_bf16() else " (this processor does not multiply bf16 natively)"
+    where = "" if has_fast_bf16() else " (this processor is no faster in bf16)"
     return "\n".join([
         "# A training step against the peers' loop",
         "",
-        f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
+        f"{processor_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
         f"{args.rounds} turns of {args.steps} steps; ratio peer / ours, median with least and "
         "greatest. Made by `python bench/training_speed.py`.",
         "",

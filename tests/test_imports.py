@@ -13,6 +13,7 @@ LEVELS = {
     "config": 1,
     "files": 1,
     "geometry": 1,
+    "processor": 1,
     "progress": 1,
     "schemas": 1,
     "shortage": 1,
@@ -46,6 +47,7 @@ WITHOUT_TORCH = (
     "config",
     "files",
     "geometry",
+    "processor",
     "progress",
     "shortage",
 )

@@ -26,6 +26,10 @@ class Task:
         self.units = split["units"]
         self.data = Path(tomllib.loads((run / "config.toml").read_text())["data"]["path"])
         self.classes = json.loads((run / "plan.json").read_text())["task_fields"]["classes"]
+        self.restart()
+
+    def restart(self) -> None:
+        """The time begins here: what was read before does not count."""
         self.began = time.monotonic()
 
     def share(self) -> float:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from convivo.training import precision
 from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.training.schedule import learning_rate
 
@@ -129,8 +130,22 @@ def test_failing_loss_is_heard_and_leaves_buffers_alone():
     assert torch.equal(net[1].running_mean, before)
 
 
+@pytest.mark.parametrize(
+    ("native", "seconds", "fast"),
+    [(True, 0.5, True), (True, 2.0, False), (False, 0.5, False)],
+)
+def test_bf16_is_fast_where_the_processor_has_it_and_it_takes_less_time(
+    monkeypatch, native, seconds, fast
+):
+    taken = {torch.bfloat16: seconds, torch.float32: 1.0}
+    monkeypatch.setattr(precision, "_has_bf16", lambda: native)
+    monkeypatch.setattr(precision, "_seconds_of_product", taken.__getitem__)
+    assert has_fast_bf16.__wrapped__() is fast
+
+
 def test_machine_is_asked_without_error():
     assert has_fast_bf16() in (True, False)
+    assert precision._seconds_of_product(torch.float32) > 0
 
 
 def test_keeping_memory_is_harmless():

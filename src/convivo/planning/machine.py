@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 
 from convivo.errors import ReadError
 from convivo.files import read_json, write_json
+from convivo.processor import processor_name
 
 FORM = 1  # of the file; another one is ignored
 MIB = 2**20
@@ -66,21 +66,10 @@ def identity() -> dict[str, Any]:
     """What a measurement belongs to: another processor, thread number or torch needs its own."""
     return {
         "form": FORM,
-        "cpu": processor(),
+        "cpu": processor_name(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-
-
-@cache
-def processor() -> str:
-    """The processor's name."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def this_machine(path: Path | None = None) -> Machine:

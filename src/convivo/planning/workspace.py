@@ -6,7 +6,6 @@ comparing allocator events of torch 2.13 with the results' sizes; all others tak
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from convivo.planning.conv_layer import WIDE, lane
 from convivo.planning.conv_workspace import convolution, convolution_backward, unwritten
 from convivo.planning.tile_kernels import has_tiles
+from convivo.processor import processor_words
 
 Rule = Callable[[tuple, Any], int]
 PANELS = 2**17
@@ -68,11 +68,7 @@ def _packed(args: tuple, out: Any) -> int:
 @functools.cache
 def _draws_by_mkl() -> bool:
     """Torch takes MKL's generator on Intel's processors only."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "GenuineIntel" in text and torch.backends.mkl.is_available()
+    return "GenuineIntel" in processor_words() and torch.backends.mkl.is_available()
 
 
 def _bernoulli(args: tuple, out: Any) -> int:

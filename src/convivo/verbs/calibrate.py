@@ -61,10 +61,10 @@ def candidate_precision(parts: Parts, wish: str) -> tuple[str, str]:
             ("bf16", "bf16: the GPU has it") if torch.cuda.is_bf16_supported() else ("fp32", "fp32")
         )
     if not has_fast_bf16():
-        return "fp32", "fp32: this processor does not multiply bf16 natively"
+        return "fp32", "fp32: this processor is no faster in bf16"
     if not _is_sound(parts):
         return "fp32", "fp32: bf16 gradients of this network are not sound on this machine"
-    return "bf16", "bf16: the processor multiplies it natively, and its gradients agree with fp32"
+    return "bf16", "bf16: the processor multiplies it faster, and its gradients agree with fp32"
 
 
 def _is_sound(parts: Parts) -> bool:

@@ -14,8 +14,9 @@ import torch
 
 import convivo
 from convivo.inference.backends import BACKENDS, missing
-from convivo.planning.machine import cache_file, processor, remember, this_machine
+from convivo.planning.machine import cache_file, remember, this_machine
 from convivo.planning.speeds import MEASUREMENTS, measure_speeds
+from convivo.processor import processor_name, processor_words
 from convivo.progress import Progress
 from convivo.training.precision import has_fast_bf16
 from convivo.verbs.calibrate_memory import CALIBRATION, SMALLEST, calibrate_memory
@@ -114,17 +115,12 @@ def _versions() -> dict[str, str | None]:
 
 
 def _cpu() -> dict[str, Any]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    there = set(text.split())
     return {
-        "model": processor(),
+        "model": processor_name(),
         "cores": _cores(),
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "features": [name for name in FEATURES if name in there],
+        "features": [name for name in FEATURES if name in processor_words()],
         "bf16": has_fast_bf16(),
     }
 
@@ -166,7 +162,7 @@ def _system_memory() -> tuple[int | None, int | None]:
 def _findings(*, measured: bool, kept: bool) -> Iterator[str]:
     """What is worth knowing, in plain words."""
     if not has_fast_bf16():
-        yield "this processor does not multiply bfloat16: training in bf16 saves memory, not time"
+        yield "this processor is no faster in bfloat16: training in bf16 saves memory, not time"
     if torch.get_num_threads() > _cores():
         yield (
             f"torch uses {torch.get_num_threads()} threads on {_cores()} cores: "

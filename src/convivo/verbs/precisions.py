@@ -23,8 +23,8 @@ def must_compute_in(backend: str, precision: str) -> None:
         rule, got = f"only openvino computes in {precision}", f"--backend {backend}"
         raise UsageError("--precision", rule, got, "Use --backend openvino")
     if precision == "bf16" and not has_fast_bf16():
-        rule, remedy = "the processor must multiply bf16 itself", "Use --precision fp32"
-        raise UsageError("--precision", rule, "one that does not", remedy)
+        rule, remedy = "the processor must be faster in bf16 than in fp32", "Use --precision fp32"
+        raise UsageError("--precision", rule, "one that is not", remedy)
     if precision == "int8":
         must_quantize()
 

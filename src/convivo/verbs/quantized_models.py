@@ -16,7 +16,8 @@ from convivo.errors import ReadError
 from convivo.files import read_json, sha256, write_json
 from convivo.inference.backends.openvino_engine import openvino
 from convivo.inference.backends.program import Program
-from convivo.planning.machine import cache_file, processor
+from convivo.planning.machine import cache_file
+from convivo.processor import processor_name
 from convivo.verbs.run import Run
 
 FORM = 1
@@ -28,7 +29,7 @@ def place_of(run: Run, program: Program) -> Path:
     """The folder for a run's quantised model, whether it is there or not."""
     files = ("weights.safetensors", "plan.json", "split.json")
     facts = [FORM, *(sha256(run.folder / name) for name in files), str(program.bounds)]
-    facts += [processor(), torch.__version__]
+    facts += [processor_name(), torch.__version__]
     facts += [metadata.version(name) for name in ("openvino", "nncf")]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return cache_file().with_name("int8") / key[:32]

@@ -13,6 +13,7 @@ import torch
 import convivo
 from convivo.data.inspection import Inspection
 from convivo.files import plain, sha256
+from convivo.processor import processor_name
 from convivo.verbs.folder import Folder
 
 
@@ -75,7 +76,7 @@ def make_receipt(
         "machine": {
             "platform": platform.platform(),
             "python": platform.python_version(),
-            "processor": _processor(),
+            "processor": processor_name(),
             "threads": torch.get_num_threads(),
         },
         "seed": seed,
@@ -96,13 +97,3 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()

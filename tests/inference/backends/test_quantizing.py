@@ -6,6 +6,7 @@ import pytest
 from convivo.inference.backends.engine import Unavailable
 from convivo.inference.backends.openvino_engine import OpenVINO, sized
 from convivo.inference.backends.quantizing import WAYS, outermost, quantized
+from convivo.inference.openvino_terms import must_stay_open
 
 from .engines import images, predictor_of, programs_of
 
@@ -66,6 +67,25 @@ def test_an_answer_does_not_depend_on_its_company(threads: int) -> None:
         rows = [engine(given[first : first + count]) for first in range(0, 16, count)]
         np.testing.assert_allclose(np.concatenate(rows), together, atol=1e-5)
     assert np.abs(together - predictor.through_torch(given)).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("case", "opened"), [("images 2D", True), ("several 2D", False), ("maps 2D", False)]
+)
+def test_the_number_of_items_is_fixed_but_where_linear_layers_follow_each_other(
+    case: str, opened: bool
+) -> None:
+    predictor, model, low, engine = made(case)
+    assert must_stay_open(low, "int8") is opened
+    assert not must_stay_open(model, "fp32")
+    given = images(4, 2)
+    together, theirs = engine(given), predictor.through_torch(given)
+    alone = np.concatenate([engine(given[place : place + 1]) for place in range(4)])
+    assert np.abs(alone - together).mean() < 0.01 * np.abs(theirs).max()
+    assert np.abs(alone - theirs).mean() < 0.1 * np.abs(theirs).max()
+    fixed = engine._compiled(given.shape, given.shape).infer([given])
+    wrong = np.abs(next(iter(fixed.values())) - theirs).mean() > 0.1 * np.abs(theirs).max()
+    assert opened or not wrong, "a number of items may be fixed where that is right"
 
 
 @pytest.mark.slow

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from convivo.errors import UsageError
+from convivo.inference.openvino_terms import ANY, HINTS, must_stay_open
 
 Model = Callable[[np.ndarray], np.ndarray]
 """(n, C, *S) float32 -> answers (n, K, ...) float32: probabilities, numbers or images."""
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # beside int8 what is not quantised
 FIXED = 2  # sizes for which an OpenVINO model is compiled: that takes longer than an answer
-ANY = -1  # a size that OpenVINO leaves open
 
 
 def open_model(path: Path, form: str, *, precision: str = "fp32", threads: int = 0) -> Model:
@@ -52,15 +51,12 @@ def _openvino(path: Path, precision: str, threads: int) -> Model:
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     free = tuple(ANY if n.is_dynamic else n.get_length() for n in bare.input(0).partial_shape)
+    opened = must_stay_open(bare, precision)
     requests: dict[tuple[int, ...], Any] = {}
 
     def request(shape: tuple[int, ...]) -> Any:
-        """Compiled for the first sizes, which is faster; others share one that leaves them free.
-
-        In int8 the number of items stays open: with a fixed one, OpenVINO 2026.4 gives other
-        answers for some numbers, where the processor has matrix tiles.
-        """
-        if precision == "int8":
+        """Compiled for the first sizes, which is faster; others share one that leaves them free."""
+        if opened:
             shape = (ANY, *shape[1:])
         met = any(known[1:] == shape[1:] for known in requests)  # with another number of items
         key = shape if shape in requests or (len(requests) < FIXED and not met) else free

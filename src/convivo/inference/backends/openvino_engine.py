@@ -15,9 +15,8 @@ import torch
 
 from convivo.inference.backends.engine import converting
 from convivo.inference.backends.program import Program, Programs
+from convivo.inference.openvino_terms import ANY, HINTS, must_stay_open
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # beside int8 what is not quantised
-ANY = -1  # a size that is left open
 COMPILED = 3  # networks of different sizes that are kept: each has a copy of the weights
 
 
@@ -52,14 +51,14 @@ class OpenVINO:
     def _request(self, shape: Sequence[int]) -> Any:
         """The compiled network for a batch: the first number of items is fixed, others share one.
 
-        What is fixed is a tenth faster; a last batch with fewer items is not worth a compilation.
-        In int8 the number of items stays open: with a fixed one, OpenVINO 2026.4 gives other
-        answers for some numbers, where the processor has matrix tiles.
+        What is fixed is faster, in volumes by half; a last batch with fewer items is not worth a
+        compilation.
         """
         item = tuple(shape[1:])
-        key = (-1, *item) if self.precision == "int8" else tuple(shape)
+        opened = must_stay_open(self._model(self.programs.of(shape)), self.precision)
+        key = (ANY, *item) if opened else tuple(shape)
         if key not in self._requests and any(known[1:] == item for known in self._requests):
-            key = (-1, *item)
+            key = (ANY, *item)
         if key not in self._requests:
             self._requests[key] = self._compiled(shape, key)
         self._requests.move_to_end(key)
