@@ -20,7 +20,7 @@ from convivo.planning.machine import cache_file
 from convivo.processor import processor_name
 from convivo.verbs.run import Run
 
-FORM = 1
+FORM = 2
 KEPT = 8  # models; those that were not used for longest go first
 MODEL, DOCUMENT = "model.xml", "int8.json"
 
