@@ -76,7 +76,8 @@ def test_a_table_keeps_its_score_and_is_kept(
     mine, theirs = (rows_of(tmp_path / name / "predictions.csv") for name in ("int8", "fp32"))
     pairs = zip(mine, theirs, strict=True)
     away = [abs(float(a["p_infected"]) - float(b["p_infected"])) for a, b in pairs]
-    assert 0 < max(away) < 0.25, "other numbers, but not far away"
+    assert max(away) > 0, "other numbers"
+    assert sum(away) / len(away) < 0.05, "but not far away"
     moved = tmp_path / "moved"
     shutil.copytree(cells.run.path, moved)
     _forget_data(moved)
