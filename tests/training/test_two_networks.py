@@ -112,6 +112,17 @@ def test_killed_run_goes_on_to_the_same_bits(kind: str, step: int, tmp_path) -> 
     assert best[0].read_bytes() == best[1].read_bytes()
 
 
+def test_the_rate_rises_and_stays(tmp_path) -> None:
+    training, rates = Training(tmp_path, Generate()), []
+
+    def drawing(number: int):
+        rates.append([one.param_groups[0]["lr"] for one in training.state.optimizers])
+        return draw(number)
+
+    training.start(drawing)
+    assert rates[2:] == [[SCHEDULE.lr] * 2] * 4
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_halves_have_learnt(kind: str, tmp_path) -> None:
     task, options = KINDS[kind]

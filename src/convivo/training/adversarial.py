@@ -14,7 +14,7 @@ from torch import nn
 
 from convivo.errors import UsageError
 from convivo.training.averaging import follow
-from convivo.training.schedule import Schedule, learning_rate
+from convivo.training.schedule import Schedule, warmed
 from convivo.training.state import State
 from convivo.training.update import FP16_SCALE, Step, Update, clip, note_skip, passes, take_back
 
@@ -74,7 +74,11 @@ def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
 
 
 def _set_rate(state: State, schedule: Schedule) -> None:
-    rate = learning_rate(state.step, steps=schedule.steps, peak=schedule.lr, warmup=schedule.warmup)
+    """Neither comes to an end that the other would have to keep up with: the rate stays.
+
+    What is shown and kept is the generator's running mean, which is quiet without a lower rate.
+    """
+    rate = warmed(state.step, peak=schedule.lr, warmup=schedule.warmup)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate

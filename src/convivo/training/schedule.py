@@ -31,5 +31,15 @@ def learning_rate(step: int, *, steps: int, peak: float, warmup: int) -> float:
         [0.5, 1.0, 1.0, 0.038]
     """
     if step < warmup:
-        return peak * (step + 1) / warmup
+        return warmed(step, peak=peak, warmup=warmup)
     return peak * 0.5 * (1 + cos(pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def warmed(step: int, *, peak: float, warmup: int) -> float:
+    """Rate of a step that rises and then stays, for networks that learn against each other.
+
+    Example:
+        >>> [round(warmed(s, peak=1.0, warmup=2), 3) for s in (0, 1, 2, 9)]
+        [0.5, 1.0, 1.0, 1.0]
+    """
+    return peak * min(step + 1, warmup) / warmup if warmup else peak
