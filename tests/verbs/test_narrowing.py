@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,6 +81,25 @@ def test_seconds_are_those_of_real_passes_and_leave_nothing() -> None:
     assert narrowing.step_seconds(wide.draft, wide.network) > 0
     assert all(p.grad is None for p in wide.network.parameters())
     assert narrowing.step_seconds(replace(narrow).draft, narrow.network) > 0
+
+
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [([9.0, 0.5, 0.25, 0.75, 0.5], 0.5), ([9.0, 2.0, 1.5, 0.1, 0.1], 3.0), ([1.0, 4.0], 8.0)],
+)
+def test_the_quickest_of_a_few_passes_counts(
+    monkeypatch: pytest.MonkeyPatch, taken: list[float], told: float
+) -> None:
+    """A batch of 2; the first pass does not count, and after 3 s of the others it is enough."""
+
+    def clock(values: list[float]) -> Any:
+        ends = iter([look for one in values for look in (0.0, one)])
+        return lambda: next(ends)
+
+    fake = SimpleNamespace(monotonic=clock(taken), process_time=clock(taken))
+    monkeypatch.setattr(narrowing, "clock", fake)
+    found = afforded(settings())
+    assert narrowing.step_seconds(found.draft, found.network) == told
 
 
 def test_what_is_asked_for_stays() -> None:
