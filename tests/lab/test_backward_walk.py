@@ -128,6 +128,17 @@ def test_a_link_out_of_bounds_is_clamped_or_ignored(lab: Running, browser: Any) 
         assert page.text(".backward .error") in ("", "open data first: key d.")
 
 
+def test_a_link_is_followed_though_our_own_takes_its_place(lab: Running, browser: Any) -> None:
+    """The address of what is shown is written a moment later: it may fall between the two."""
+    with opened(browser, lab, "view=backward&seed=1") as page:
+        page.wait_for(f'{READY}[data-seed="1"]')
+        page.read(
+            "() => { const own = location.hash; location.hash = 'view=backward&seed=7';"
+            " history.replaceState(null, '', own); }"
+        )
+        page.wait_for(f'{READY}[data-seed="7"]', seconds=10)
+
+
 def test_own_data_of_three_dimensions(lab: Running, browser: Any) -> None:
     with opened(browser, lab, "view=backward") as page:
         for seed, (sample, dims) in enumerate((("ecg", 1), ("cells", 2), ("volume", 3)), 1):

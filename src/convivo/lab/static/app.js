@@ -179,8 +179,8 @@ async function cardOf(link, first) {
   return { card, lost };
 }
 
-async function begin() {
-  const { hash } = location; // a link of ours must not take its place while we wait
+/** @param hash of a link; one of ours may have taken its place in the address meanwhile */
+async function begin(hash) {
   const turn = ++turns;
   clearTimeout(linking);
   const shell = decode(hash, SHELL);
@@ -270,8 +270,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   action();
 });
-window.addEventListener("hashchange", () => begin());
+window.addEventListener("hashchange", (event) => begin(new URL(event.newURL).hash));
 window.addEventListener("resize", () => lab.redraw());
 
 furnish();
-begin().catch((error) => lab.note(`${error.message}. ${error.hint ?? ""}`, "bad"));
+begin(location.hash).catch((error) => lab.note(`${error.message}. ${error.hint ?? ""}`, "bad"));
