@@ -12,5 +12,6 @@ def must_stay_open(model: Any, precision: str) -> bool:
     OpenVINO 2026.4 joins linear layers in int8 that follow each other, where it knows the number of
     items, and with fewer than sixteen the answers are then wrong.
     """
-    linear = [one for one in model.get_ops() if one.get_type_name() == "MatMul"]
-    return precision == "int8" and len(linear) > 1
+    if precision != "int8":
+        return False
+    return sum(one.get_type_name() == "MatMul" for one in model.get_ops()) > 1

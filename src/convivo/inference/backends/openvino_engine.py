@@ -54,11 +54,11 @@ class OpenVINO:
         What is fixed is faster, in volumes by half; a last batch with fewer items is not worth a
         compilation.
         """
-        item = tuple(shape[1:])
-        opened = must_stay_open(self._model(self.programs.of(shape)), self.precision)
-        key = (ANY, *item) if opened else tuple(shape)
-        if key not in self._requests and any(known[1:] == item for known in self._requests):
-            key = (ANY, *item)
+        key, item = tuple(shape), tuple(shape[1:])
+        if key not in self._requests:
+            met = any(known[1:] == item for known in self._requests)
+            if met or must_stay_open(self._model(self.programs.of(shape)), self.precision):
+                key = (ANY, *item)
         if key not in self._requests:
             self._requests[key] = self._compiled(shape, key)
         self._requests.move_to_end(key)
