@@ -7,9 +7,8 @@ Run: python bench/plain/arrays.py runs/breast --seconds 120 --out breast_plain.j
 
 import numpy as np
 import torch
-from images import auroc
 from monai.networks.nets import resnet18
-from plain_parts import Task
+from plain_parts import Task, auroc
 from torch.nn import functional as F
 
 BATCH, RATE, SMALL = 32, 1e-3, 32

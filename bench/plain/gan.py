@@ -40,20 +40,16 @@ def discriminator(channels):
 
 
 def drawn_weights(module):
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
 
 
 class OnTheGrid(nn.Module):
     """What a measurement draws from: vectors (n, LATENT) -> images of the run's grid."""
 
-    latent = LATENT
-
     def __init__(self, network, grid):
         super().__init__()
-        self.network, self.grid = network, grid
+        self.network, self.grid, self.latent = network, grid, LATENT
 
     def generator(self, vectors, labels=None):
         images = self.network(vectors[:, :, None, None])
@@ -63,9 +59,10 @@ class OnTheGrid(nn.Module):
 def trained(task, images):
     make, judge = generator(images.shape[1]), discriminator(images.shape[1])
     make.apply(drawn_weights), judge.apply(drawn_weights)
-    options = {"lr": RATE, "betas": (0.5, 0.999)}
-    makes, judges = (torch.optim.Adam(net.parameters(), **options) for net in (make, judge))
-    loss, steps = F.binary_cross_entropy_with_logits, 0
+    makes, judges = (
+        torch.optim.Adam(net.parameters(), RATE, betas=(0.5, 0.999)) for net in (make, judge)
+    )
+    loss = F.binary_cross_entropy_with_logits
     while task.share() < 1:
         for rows in torch.randperm(len(images)).split(BATCH):
             real = F.interpolate(images[rows], (SIDE, SIDE), mode="bilinear")
@@ -76,10 +73,8 @@ def trained(task, images):
             makes.zero_grad()
             loss(judge(fake), ones).backward()
             makes.step()
-            steps += 1
             if task.share() >= 1:
                 break
-    print(f"{steps} steps", flush=True)
     return make
 
 
@@ -97,8 +92,7 @@ def main():
         run.plan, network, inspection, task.test, units=task.units, unit="case", name="test",
         folder=run.folder,
     )  # fmt: skip
-    metrics = {name: entry["value"] for name, entry in found.document["metrics"].items()}
-    task.tell(metrics, [])
+    task.tell({name: entry["value"] for name, entry in found.document["metrics"].items()}, [])
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ Run: python bench/plain/images.py runs/malaria --seconds 300 --out malaria_plain
 
 import numpy as np
 import torch
-from peers import torchvision_networks
 from PIL import Image
-from plain_parts import Task
+from plain_parts import Task, auroc
 from torch.nn import functional as F
 
 BATCH, RATE = 64, 1e-3
@@ -34,16 +33,9 @@ def answers(net, images, mean, std):
     return torch.cat(rows).numpy()
 
 
-def auroc(scores, truth):
-    order = np.argsort(np.argsort(scores, kind="stable")) + 1.0
-    for value in np.unique(scores):  # ties share their mean rank
-        order[scores == value] = order[scores == value].mean()
-    positive = truth.sum()
-    area = order[truth].sum() - positive * (positive + 1) / 2
-    return float(area / (positive * (len(truth) - positive)))
-
-
 def main():
+    from peers import torchvision_networks  # the path to it is known only now
+
     task = Task(__doc__)
     torch.manual_seed(task.args.seed)
     side = 64

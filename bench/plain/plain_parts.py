@@ -7,6 +7,8 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for peers.py
 
 
@@ -42,3 +44,12 @@ class Task:
         print(json.dumps(document))
         if self.args.out:
             self.args.out.write_text(json.dumps(document | {"per_case": rows}, indent=1))
+
+
+def auroc(scores, truth):
+    order = np.argsort(np.argsort(scores, kind="stable")) + 1.0
+    for value in np.unique(scores):  # ties share their mean rank
+        order[scores == value] = order[scores == value].mean()
+    positive = truth.sum()
+    area = order[truth].sum() - positive * (positive + 1) / 2
+    return float(area / (positive * (len(truth) - positive)))

@@ -70,7 +70,12 @@ def test_an_answer_does_not_depend_on_its_company(threads: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "opened"), [("images 2D", True), ("several 2D", False), ("maps 2D", False)]
+    ("case", "opened"),
+    [
+        ("images 2D", True),
+        ("several 2D", False),
+        pytest.param("maps 2D", False, marks=SLOW),
+    ],
 )
 def test_the_number_of_items_is_fixed_but_where_linear_layers_follow_each_other(
     case: str, opened: bool
