@@ -73,11 +73,7 @@ def main():
             best, kept = score, {k: v.clone() for k, v in net.state_dict().items()}
     net.load_state_dict(kept)
     found, wanted = answers(net, images[number["test"]]), labels[number["test"]].numpy()
-    metrics = {"accuracy": float((found.argmax(1) == wanted).mean())}
-    metrics["auroc"] = auroc(found[:, 1], wanted == 1)
-    rows = [{"id": n, "unit": task.units[n], "p": p.tolist(), "truth": int(t)}
-            for n, p, t in zip(task.test, found, wanted, strict=True)]  # fmt: skip
-    task.tell(metrics, rows)
+    task.tell_classes(found, wanted)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Run: python bench/plain/images.py runs/malaria --seconds 300 --out malaria_plain
 import numpy as np
 import torch
 from PIL import Image
-from plain_parts import Task, auroc
+from plain_parts import Task
 from torch.nn import functional as F
 
 BATCH, RATE = 64, 1e-3
@@ -65,12 +65,7 @@ def main():
     net.load_state_dict(kept)
     test, truth = loaded(task, task.test, side)
     found, truth = answers(net, test, mean, std), truth.numpy()
-    metrics = {"accuracy": float((found.argmax(1) == truth).mean())}
-    if len(task.classes) == 2:
-        metrics["auroc"] = auroc(found[:, 1], truth == 1)
-    rows = [{"id": n, "unit": task.units[n], "p": p.tolist(), "truth": int(t)}
-            for n, p, t in zip(task.test, found, truth, strict=True)]  # fmt: skip
-    task.tell(metrics, rows)
+    task.tell_classes(found, truth)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,15 @@ class Task:
         if self.args.out:
             self.args.out.write_text(json.dumps(document | {"per_case": rows}, indent=1))
 
+    def tell_classes(self, found: np.ndarray, truth: np.ndarray) -> None:
+        """Probabilities (n, K) and classes (n,) of the test cases, as `tell` does."""
+        metrics = {"accuracy": float((found.argmax(1) == truth).mean())}
+        if len(self.classes) == 2:
+            metrics["auroc"] = auroc(found[:, 1], truth == 1)
+        rows = [{"id": n, "unit": self.units[n], "p": p.tolist(), "truth": int(t)}
+                for n, p, t in zip(self.test, found, truth, strict=True)]  # fmt: skip
+        self.tell(metrics, rows)
+
 
 def auroc(scores, truth):
     order = np.argsort(np.argsort(scores, kind="stable")) + 1.0

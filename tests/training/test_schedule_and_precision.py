@@ -138,7 +138,7 @@ def test_bf16_is_fast_where_the_processor_has_it_and_it_takes_less_time(
     monkeypatch, native, seconds, fast
 ):
     taken = {torch.bfloat16: seconds, torch.float32: 1.0}
-    monkeypatch.setattr(precision, "_has_bf16", lambda: native)
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda: native)
     monkeypatch.setattr(precision, "_seconds_of_product", taken.__getitem__)
     assert has_fast_bf16.__wrapped__() is fast
 

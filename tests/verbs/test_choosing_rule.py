@@ -144,6 +144,15 @@ def test_series_of_different_length_are_cropped() -> None:
     assert chosen.input.size == [3000]
 
 
+def test_generators_are_narrow_and_quick_unless_slopes_are_penalised() -> None:
+    pictures = facts(task="generate", shape_min=(32, 32), shape=(32, 32), shape_max=(32, 32))
+    plain, _ = choose(pictures, Settings())
+    penalised, _ = choose(pictures, Settings(task={"loss": "wgan-gp"}))
+    own, _ = choose(pictures, Settings(task={"loss": "wgan-gp"}, train={"lr": 3e-4}))
+    assert (plain.net.width, plain.train.lr) == (0.25, 1e-3)
+    assert (penalised.train.lr, own.train.lr) == (2e-4, 3e-4)
+
+
 def test_what_the_user_set_stays() -> None:
     wish = Settings(
         net=NetSettings(name="resnet34", width=0.25),

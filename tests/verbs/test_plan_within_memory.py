@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-import torch
 from jsonschema import Draft202012Validator
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from convivo.config import size
 from convivo.data.phantoms import make_images
 from convivo.errors import PlanError, UsageError
 from convivo.planning.accelerator import on_accelerator
+from convivo.training.precision import multiplies_bf16
 
 UNET: dict[str, Any] = {"net": "unet", "settings": ("net.levels=2", "net.channels=[8,16]")}
 
@@ -80,7 +80,7 @@ def test_a_volume_too_large_is_seen_in_patches() -> None:
     # the wished format stays exactly where it fits at this patch, too
     wished = solution_of(**UNET, input=(1, *solution["patch"]), mode="infer", precision="fp32")
     stays = wished["memory"]["process_bound"] <= 500 * 2**20
-    other = torch.ops.mkldnn._is_mkldnn_bf16_supported() and not stays
+    other = multiplies_bf16() and not stays
     assert (solution["precision"], told) == (
         ("bf16", ["bf16:", "the n"]) if other else ("fp32", ["the n"])
     )

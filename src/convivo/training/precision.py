@@ -23,12 +23,17 @@ TOLERANCE = 0.5  # relative distance from float32's gradient; unsound kernels ar
 
 @cache
 def has_fast_bf16() -> bool:
-    """True where the processor multiplies bf16 natively (AVX512-BF16, AMX or Arm bf16), and faster
-    than float32: some processors have the instruction and take twice as long with it."""
-    return _has_bf16() and _seconds_of_product(torch.bfloat16) < _seconds_of_product(torch.float32)
+    """True where the processor multiplies bf16 faster than float32.
+
+    Some have the instruction and take twice as long with it: a product of matrices is timed.
+    """
+    return multiplies_bf16() and _seconds_of_product(torch.bfloat16) < _seconds_of_product(
+        torch.float32
+    )
 
 
-def _has_bf16() -> bool:
+def multiplies_bf16() -> bool:
+    """True where the processor multiplies bf16 itself (AVX512-BF16, AMX or Arm bf16)."""
     return not NATIVE.isdisjoint(processor_words())
 
 

@@ -13,7 +13,7 @@ from convivo.planning.accelerator import on_accelerator
 from convivo.planning.budget import MIB, Setting, Solution
 from convivo.planning.limits import limit_source, memory_limit
 from convivo.training.easing import Cap
-from convivo.training.precision import has_fast_bf16
+from convivo.training.precision import multiplies_bf16
 from convivo.verbs.budget import Budget, must_fit
 from convivo.verbs.fingerprint import Facts
 from convivo.verbs.fixing import counted, uncounted
@@ -143,7 +143,7 @@ def _quick_bf16() -> bool:
     """Whether bf16 saves memory without taking many times as long."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return has_fast_bf16()
+    return multiplies_bf16()
 
 
 def setting_of(plan: Mapping[str, Any]) -> Setting:

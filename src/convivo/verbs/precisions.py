@@ -2,7 +2,7 @@
 
 from convivo.errors import UsageError
 from convivo.inference.backends import missing
-from convivo.training.precision import has_fast_bf16
+from convivo.training.precision import multiplies_bf16
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 EXPORTED = ("auto", "fp32", "int8")
@@ -22,9 +22,9 @@ def must_compute_in(backend: str, precision: str) -> None:
     if backend != "openvino":
         rule, got = f"only openvino computes in {precision}", f"--backend {backend}"
         raise UsageError("--precision", rule, got, "Use --backend openvino")
-    if precision == "bf16" and not has_fast_bf16():
-        rule, remedy = "the processor must be faster in bf16 than in fp32", "Use --precision fp32"
-        raise UsageError("--precision", rule, "one that is not", remedy)
+    if precision == "bf16" and not multiplies_bf16():
+        rule, remedy = "the processor must multiply bf16 itself", "Use --precision fp32"
+        raise UsageError("--precision", rule, "one that does not", remedy)
     if precision == "int8":
         must_quantize()
 

@@ -88,9 +88,7 @@ def test_the_number_of_items_is_fixed_but_where_linear_layers_follow_each_other(
     alone = np.concatenate([engine(given[place : place + 1]) for place in range(4)])
     assert np.abs(alone - together).mean() < 0.01 * np.abs(theirs).max()
     assert np.abs(alone - theirs).mean() < 0.1 * np.abs(theirs).max()
-    fixed = engine._compiled(given.shape, given.shape).infer([given])
-    wrong = np.abs(next(iter(fixed.values())) - theirs).mean() > 0.1 * np.abs(theirs).max()
-    assert opened or not wrong, "a number of items may be fixed where that is right"
+    assert np.abs(together - theirs).mean() < 0.1 * np.abs(theirs).max()
 
 
 @pytest.mark.slow
