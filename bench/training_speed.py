@@ -3,9 +3,9 @@
 Networks of the same structure on the same batch (torchvision's with the same weights). Peer:
 MONAI's or torchvision's network, float32, their loss, AdamW as torch makes it, freed memory handed
 back as glibc does it. Ours: our network, the number format that `train` would choose here (sound,
-and faster), our loss, gradient clipping, fused AdamW, freed memory kept. Each side runs in a
-process of its own, the two in turns, now the one first and now the other; a ratio is peer / ours of
-one turn, and the median is told.
+and faster) and the order in memory, our loss, gradient clipping, fused AdamW, freed memory kept.
+Each side runs in a process of its own, the two in turns, now the one first and now the other; a
+ratio is peer / ours of one turn, and the median is told.
 Run: python bench/training_speed.py --rounds 5 --out bench/results/training_speed.md
 """
 
@@ -25,6 +25,7 @@ from convivo.processor import processor_name
 from convivo.tasks.classify import Classify
 from convivo.tasks.segment import Segment
 from convivo.training.allocator import keep_memory
+from convivo.training.memory_layout import laid_out, memory_layout
 from convivo.training.precision import has_fast_bf16, is_sound
 from convivo.training.schedule import Schedule
 from convivo.training.state import State
@@ -98,6 +99,7 @@ def our_steps(name, count):
     if set(theirs.state_dict()) == set(net.state_dict()):
         net.load_state_dict(theirs.state_dict())
     images, targets = batch(name)
+    net = laid_out(net, memory_layout(net, images.shape[1:], len(images)))
     kind, names = (Segment if name.startswith("U-Net") else Classify), tuple("abc")
     task = kind(classes=names)
     precision = "fp32"

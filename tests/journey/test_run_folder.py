@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import convivo
 from convivo.cli import main
 from convivo.files import sha256
+from convivo.planning.conv_layer import WIDE, lane
+from convivo.planning.tile_kernels import has_tiles
 
-from .tiny_runs import KINDS, Journey, files_below, rows_of, valid
+from .tiny_runs import KINDS, Journey, files_below, rows_of, train_tiny, valid
 
 Journeys = Callable[[str], Journey]
 
@@ -83,3 +86,19 @@ def test_subjects_are_in_one_part_only(journey: Journeys) -> None:
         split = json.loads((journey(kind).run.path / "split.json").read_text(encoding="utf-8"))
         parts = [{split["units"][i] for i in split[part]} for part in ("train", "val", "test")]
         assert sum(map(len, parts)) == len(set.union(*parts)), kind
+
+
+@pytest.mark.skipif(lane() != WIDE or has_tiles(), reason="a rule for AVX-512 alone")
+def test_a_plan_keeps_the_order_in_memory_and_the_run_its_weights(
+    journey: Journeys, tmp_path: Path
+) -> None:
+    run = train_tiny(
+        journey("cells").data, tmp_path / "run", net="densenet121", epochs=1,
+        settings=("net.width=0.25", "train.batch=16"),
+    )  # fmt: skip
+    plan = valid("plan", (run.path / "plan.json").read_text(encoding="utf-8"))
+    assert plan["memory_layout"] == "channels_last"
+    assert any("channels last" in reason for reason in plan["reasons"])
+    weight = convivo.load(run.path).network.get_parameter("features.conv0.weight")
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not weight.is_contiguous() or weight.shape[1] == 1

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from convivo.planning.last_shapes import KEEPING
 from convivo.planning.shortcuts import PLAIN, SHORTCUTS, shortcut
 
 aten = torch.ops.aten
+ZEROS = "aten::zeros_like"
 
 
 class Maker:
@@ -13,8 +15,10 @@ class Maker:
 
     device = torch.device("cpu")
 
-    def blank(self, shape, dtype):
-        return torch.empty(shape, dtype=dtype)
+    def blank(self, shape, dtype, stride=None):
+        if stride is None:
+            return torch.empty(shape, dtype=dtype)
+        return torch.empty_strided(shape, stride, dtype=dtype)
 
     def call(self, func, args):
         return func(*args)
@@ -155,6 +159,42 @@ def told(results):
 @pytest.mark.parametrize(("name", "op", "arguments"), CALLS)
 def test_shapes_formats_and_strides_are_those_of_torch(name, op, arguments):
     assert told(short(name, arguments)) == told(op(*arguments))
+
+
+def last(value):
+    if isinstance(value, list):
+        return [last(item) for item in value]
+    image = isinstance(value, torch.Tensor) and value.dim() == 4
+    return value.contiguous(memory_format=torch.channels_last) if image else value
+
+
+IMAGES_LAST = [
+    (name, op, tuple(map(last, arguments))) for name, op, arguments in CALLS if name in KEEPING
+]
+
+
+@pytest.mark.parametrize(("name", "op", "arguments"), IMAGES_LAST)
+def test_of_images_with_channels_last_too(name, op, arguments):
+    found = short(name, arguments, op)
+    if found is not NotImplemented:
+        assert told(found) == told(op(*arguments))
+
+
+def test_what_networks_do_to_images_with_channels_last_is_known():
+    answered = {n for n, op, given in IMAGES_LAST if short(n, given, op) is not NotImplemented}
+    assert answered == KEEPING - {"aten::_to_copy", "aten::clone", "aten::empty_like", ZEROS}
+
+
+@pytest.mark.parametrize(
+    ("op", "words"), [(aten._to_copy, {"dtype": torch.bfloat16}), (aten.zeros_like, {})]
+)
+def test_copies_of_images_with_channels_last_stay_so(op, words):
+    x = last(image())
+    assert told(shortcut(Maker(), op._qualified_op_name, op, (x,), words)) == told(op(x, **words))
+
+
+def test_images_of_different_orders_are_left_to_torch():
+    assert short("aten::add", (last(image()), image())) is NotImplemented
 
 
 def test_every_rule_that_returns_something_is_tested():

@@ -77,6 +77,36 @@ def test_wrong_gradient_under_autocast_is_found(factor):
     assert not is_sound(net, loss_of(net), "bf16")
 
 
+class Look(nn.Module):
+    """Notes whether its input has been rounded."""
+
+    def forward(self, x):
+        self.rounded = torch.equal(x, x.bfloat16().to(x.dtype))
+        return x
+
+
+class Trembling(nn.Module):
+    """Its gradient moves by `moved` when the network's input is rounded, and by 0.7 in bf16."""
+
+    def __init__(self, look, moved):
+        super().__init__()
+        self.wrong, self.moved = Unsound(1.7), moved
+        self.look = [look]  # not a layer of its own
+
+    def forward(self, x):
+        factor = 1 + self.moved if self.look[0].rounded else 1.0
+        return self.wrong(x) * factor**0.5  # the loss takes the square
+
+
+@pytest.mark.parametrize(("moved", "sound"), [(0.4, True), (0.05, False)])
+def test_a_network_that_answers_to_the_last_bit_of_its_input_is_given_more_room(moved, sound):
+    torch.manual_seed(2)
+    look = Look()
+    net = nn.Sequential(look, nn.Conv1d(2, 4, 3), nn.ReLU(), Trembling(look, moved))
+    assert is_sound(net, loss_of(net), "bf16") is sound
+    assert not any(module._forward_pre_hooks for module in net.modules())
+
+
 class Flaky(nn.Module):
     """Right the first time, wrong the second: memory that is only sometimes not filled."""
 

@@ -83,7 +83,7 @@ def backward_data(layer: Layer) -> int:
     if layer.reach - layer.padding[-1] > layer.fine[-1]:
         return unrolled_windows.backward_data(layer)
     if layer.plain:
-        return layer.x + layer.w
+        return layer.x + layer.w + (_padded_images(layer) if layer.is_strided else 0)
     if layer.groups > 1:
         return grouped_kernels.backward_data(layer)
     if is_product(layer):
@@ -100,11 +100,16 @@ def backward_data(layer: Layer) -> int:
 def _channels_last(layer: Layer) -> int:
     """With strides: channels last inside, a padded image for each thread, then back in two goes."""
     w = layer.w // layer.ins * up(layer.ins, WIDE)
+    # of a single channel both orders are one
+    copies = 3 if layer.ins > 1 else 2
+    return max(layer.y + w + layer.x + _padded_images(layer), copies * layer.x)
+
+
+def _padded_images(layer: Layer) -> int:
+    """An image for each thread, with what the kernel meets beyond it."""
     over = [2 * (k > s) for k, s in zip(layer.kernel, layer.stride, strict=True)]
     grid = math.prod(n + more for n, more in zip(layer.coarse, over, strict=True))
-    scratch = torch.get_num_threads() * layer.outs * grid * layer.bytes
-    # of a single channel both orders are one
-    return max(layer.y + w + layer.x + scratch, (3 if layer.ins > 1 else 2) * layer.x)
+    return torch.get_num_threads() * layer.outs * grid * layer.bytes
 
 
 def backward_weight(layer: Layer) -> int:
@@ -118,7 +123,7 @@ def backward_weight(layer: Layer) -> int:
     if _by_matrix(layer):
         return unrolled_windows.backward_weight(layer)
     if layer.plain:
-        return 2 * layer.w
+        return (2 + max(1, shares(layer) - 1)) * layer.w
     step = NARROW if _has_few(layer) else WIDE
     x, w, y = _blocks(layer, flat_below=FLAT_BACKWARD + 1, step=step)
     return max(shares(layer) * w + x + y, w + layer.w)
@@ -137,7 +142,7 @@ def _backward_weight_half(layer: Layer) -> int:
     if _is_odd(layer) or (few and uneven):
         return unrolled_windows.backward_weight(layer)
     if layer.plain:
-        return 2 * layer.w
+        return _plain_half(layer)
     x, w, y = _blocks(layer, flat_below=WIDE, step=WIDE)
     # a single image of points is shared out, too
     count = torch.get_num_threads() if layer.taps == 1 and layer.batch == 1 else shares(layer)
@@ -152,10 +157,24 @@ def _turned(layer: Layer, x: int, y: int) -> int:
         first = layer.ins <= FLAT_BACKWARD and not layer.is_volume and image > CACHE
         # one block after the other
         return WIDE * math.prod(layer.coarse) * layer.bytes if first else image
-    if len(layer.kernel) == IMAGE:
-        return 0
+    return 0 if len(layer.kernel) == IMAGE else _panels(layer)
+
+
+def _panels(layer: Layer) -> int:
+    """Of points, as many blocks of channels as are turned at once."""
     blocks = _divisor(layer.ins, PANEL_IN) + _divisor(layer.outs, PANEL_OUT)
     return blocks * WIDE * math.prod(layer.coarse) * layer.bytes
+
+
+def _plain_half(layer: Layer) -> int:
+    """Channels last nothing is copied, but each thread turns round what it takes."""
+    sums = shares(layer) * layer.w * SINGLE // layer.bytes
+    if layer.taps > 1:
+        ins, outs = (up(channels, WIDE) for channels in (layer.ins, layer.outs))
+        image = ins * math.prod(layer.fine) + outs * math.prod(layer.coarse)
+        return layer.w + sums + shares(layer) * image * layer.bytes
+    seen = layer.ins * math.prod(layer.coarse) * layer.bytes if layer.is_strided else 0
+    return layer.w + sums + torch.get_num_threads() * (_panels(layer) + seen)
 
 
 def _divisor(channels: int, most: int) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from convivo.planning import avx2_kernels, channel_blocks, tile_kernels
 from convivo.planning.conv_backend import conv_backend
-from convivo.planning.conv_layer import WIDE, Layer, lane
+from convivo.planning.conv_layer import IMAGE, VOLUME, WIDE, Layer, lane
 
 # torch has given the transposed one no name in Python
 ONEDNN = ("Mkldnn", "MkldnnTranspose", "???")
@@ -30,10 +30,22 @@ def _layer(x: Tensor, weight: Tensor, y_size: Any, settings: tuple, *, bias: boo
         fine=tuple(fine[2:]),
         coarse=tuple(coarse[2:]),
         bytes=x.itemsize,
-        plain=not x.is_contiguous() and _is_channels_last(x),
+        plain=_suggests_last(x) or _suggests_last(weight),
         transposed=transposed,
         biased=transposed and bias,
     )
+
+
+def _suggests_last(x: Tensor) -> bool:
+    """Whether torch takes a tensor of two or three axes for channels last; one sample tells."""
+    if x.dim() not in (IMAGE + 2, VOLUME + 2):
+        return False
+    sizes, strides, least = x.shape, x.stride(), 0
+    for axis in (1, *range(x.dim() - 1, 1, -1), 0):
+        if not sizes[axis] or strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * max(sizes[axis], 1)
+    return True
 
 
 def _is_channels_last(x: Tensor) -> bool:
@@ -71,9 +83,9 @@ def _columns(backend: str, layer: Layer, mask: Any) -> int:
     return 0
 
 
-def _copy(tensor: Tensor) -> int:
-    """A contiguous copy, where the kernel needs one."""
-    dense = tensor.is_contiguous() or _is_channels_last(tensor)
+def _copy(tensor: Tensor, *, last: bool) -> int:
+    """A copy in the order that the kernel is given, channels `last` or the usual one."""
+    dense = _is_channels_last(tensor) if last else tensor.is_contiguous()
     return 0 if dense else tensor.numel() * tensor.itemsize
 
 
@@ -94,10 +106,10 @@ def convolution(args: tuple, out: Any) -> int:
     layer = _layer(x, weight, out.shape, tuple(settings), bias=bias is not None)
     backend = conv_backend(x, weight, bias, tuple(settings))
     if backend not in ONEDNN:
-        return _by_torch(backend, layer) + _copy(x)
+        return _by_torch(backend, layer) + _copy(x, last=layer.plain)
     transposed = settings[3]
     result = layer.x if transposed else layer.y
-    return _data(layer, forward=not transposed) - result + _copy(x)
+    return _data(layer, forward=not transposed) - result + _copy(x, last=layer.plain)
 
 
 def convolution_backward(args: tuple, out: Any) -> int:
@@ -106,7 +118,7 @@ def convolution_backward(args: tuple, out: Any) -> int:
     settings, mask = tuple(rest[:-1]), rest[-1]
     layer = _layer(x, weight, gradient.shape, settings, bias=False)
     backend = conv_backend(x, weight, None, settings)
-    copies = _copy(x) + _copy(gradient)
+    copies = _copy(x, last=layer.plain) + _copy(gradient, last=layer.plain)
     if backend not in ONEDNN:
         return _by_torch(backend, layer, mask) + copies
     data = _data(layer, forward=settings[3]) if mask[0] else 0

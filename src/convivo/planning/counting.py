@@ -74,8 +74,12 @@ class _Flops(PlainMode):
             self.total += rule(*args, **more, out_val=out)
         return out
 
-    def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device="meta")
+    def blank(
+        self, shape: Sequence[int], dtype: torch.dtype, stride: Sequence[int] | None = None
+    ) -> Tensor:
+        if stride is None:
+            return torch.empty(shape, dtype=dtype, device="meta")
+        return torch.empty_strided(shape, stride, dtype=dtype, device="meta")
 
     def call(self, func: Callable[..., Tensor], args: tuple) -> Tensor:
         return func(*args)

@@ -16,8 +16,10 @@ class Maker(Protocol):
         """Where the tensors are said to be."""
         ...
 
-    def blank(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A new tensor."""
+    def blank(
+        self, shape: Sequence[int], dtype: torch.dtype, stride: Sequence[int] | None = None
+    ) -> Tensor:
+        """A new tensor, in the usual order of axes without `stride`."""
         ...
 
     def call(self, func: Any, args: tuple) -> Any:

@@ -5,12 +5,13 @@ network takes seconds, and imports its compiler for it. Whatever is not as expec
 torch.
 """
 
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
 import torch
 
+from convivo.planning import last_shapes
 from convivo.planning import result_shapes as shapes
 from convivo.planning.makers import Maker, Rule, dense
 from convivo.planning.window_shapes import WINDOWS
@@ -116,11 +117,18 @@ def shortcut(
         op: its name, such as "aten::relu_". func: itself.
         args: its positional arguments, fake tensors among them. kwargs: the others.
     """
-    if op in WORDED:
-        return _worded(make, op, args, kwargs or {})
-    if kwargs:
-        return NotImplemented
-    if op in PLAIN:
+    if op in PLAIN and not kwargs:
         return make.call(func, args)
+    last = op in last_shapes.KEEPING and last_shapes.are_last(args)
+    if op in WORDED:
+        if last and (kwargs or {}).get("memory_format") in (None, torch.preserve_format):
+            return last_shapes.answered(make, partial(_kept, op, kwargs or {}), args)
+        return _worded(make, op, args, kwargs or {})
     rule = SHORTCUTS.get(op)
-    return NotImplemented if rule is None else rule(make, *args)
+    if kwargs or rule is None:
+        return NotImplemented
+    return last_shapes.answered(make, rule, args) if last else rule(make, *args)
+
+
+def _kept(op: str, kwargs: dict[str, Any], make: Maker, *args: Any) -> Any:
+    return _worded(make, op, args, kwargs)

@@ -19,6 +19,9 @@ from convivo.processor import processor_words
 NATIVE = {"avx512_bf16", "amx_bf16", "bf16"}
 SIDE, PRODUCTS = 512, 8  # about 15 ms in all; a native format takes half of the other's time
 TOLERANCE = 0.5  # relative distance from float32's gradient; unsound kernels are off by 1 or inf
+# A network may answer to the last bit of its input: fresh, deep, batch norm over few items. Then
+# float32's own gradient moves as far when the input is rounded, and that is taken as the measure.
+ROUNDED, MOST_TOLERATED = 3.0, 0.95
 
 
 @cache
@@ -63,24 +66,56 @@ def is_sound(
     try:
         _fill_gradients(network, loss, "fp32", device)
         reference = [gradient.clone() for gradient in _gradients(network)]
-        return all(_agrees(network, loss, precision, reference) for _ in range(tries))
+        tolerated = TOLERANCE
+        for _ in range(tries):
+            away = _distance_in(network, loss, precision, reference)
+            if tolerated == TOLERANCE <= away < MOST_TOLERATED:
+                tolerated = _tolerated(network, loss, reference)
+            if away >= tolerated:
+                return False
+        return True
     finally:
         for name, buffer in network.named_buffers():
             buffer.copy_(kept[name])
         network.zero_grad(set_to_none=True)
 
 
-def _agrees(
+def _distance_in(
     network: nn.Module,
     loss: Callable[[], torch.Tensor],
     precision: str,
     reference: list[torch.Tensor],
-) -> bool:
+) -> float:
     try:
         _fill_gradients(network, loss, precision, reference[0].device.type)
     except RuntimeError:  # an operation that does not exist in this precision; float32 had it
-        return False
-    return _close(_gradients(network), reference)
+        return inf
+    return _distance(_gradients(network), reference)
+
+
+def _tolerated(
+    network: nn.Module, loss: Callable[[], torch.Tensor], reference: list[torch.Tensor]
+) -> float:
+    """The distance that is no fault, of a network whose gradient moves when its input is rounded.
+
+    The first layer that is run is the one that is given the input.
+    """
+    waiting = [True]
+
+    def rounded(module: nn.Module, given: tuple) -> tuple | None:
+        if not waiting or any(module.children()):
+            return None
+        waiting.clear()
+        return tuple(x.bfloat16().to(x.dtype) if torch.is_tensor(x) else x for x in given)
+
+    hooks = [module.register_forward_pre_hook(rounded) for module in network.modules()]
+    try:
+        _fill_gradients(network, loss, "fp32", reference[0].device.type)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    moved = ROUNDED * _distance(_gradients(network), reference)
+    return min(max(TOLERANCE, moved), MOST_TOLERATED)
 
 
 def _fill_gradients(
@@ -97,13 +132,12 @@ def _gradients(network: nn.Module) -> list[torch.Tensor]:
     return [p.grad.detach() for p in network.parameters() if p.grad is not None]
 
 
-def _close(these: list[torch.Tensor], those: list[torch.Tensor]) -> bool:
-    """All gradients together point the same way, and none is non-finite.
+def _distance(these: list[torch.Tensor], those: list[torch.Tensor]) -> float:
+    """Of all gradients together, relative to `those`; infinite where one is non-finite.
 
     Summed tensor by tensor, so that no copy of all of them is made.
     """
     pairs = list(zip(these, those, strict=True))
     away = sum(float((a - b).double().square().sum()) for a, b in pairs)
     length = sum(float(b.double().square().sum()) for b in those)
-    distance = sqrt(away) / max(sqrt(length), 1e-12) if isfinite(away + length) else inf
-    return distance < TOLERANCE
+    return sqrt(away) / max(sqrt(length), 1e-12) if isfinite(away + length) else inf

@@ -16,6 +16,7 @@ from convivo.planning.budget import Setting
 from convivo.planning.document import bare_document, plan_document
 from convivo.planning.limits import memory_limit
 from convivo.planning.step import Loss
+from convivo.training.memory_layout import laid_out, memory_layout
 from convivo.verbs.facts import affordable, grey_statistics
 from convivo.verbs.features import features_entry
 from convivo.verbs.fingerprint import Facts
@@ -92,8 +93,18 @@ def draft_plan(
     if network is None:
         _must_be_held(plan)
         network = build_network(plan)
+        _lay_out(plan, network)
     tell_mean(plan, network)
     return plan, network
+
+
+def _lay_out(plan: dict[str, Any], network: nn.Module) -> None:
+    """Settle the order of axes in memory."""
+    shape = (plan["network"]["in_channels"], *(plan["sampling"]["size"] or ()))
+    plan["memory_layout"] = memory_layout(countable(plan, network), shape, int(plan["batch"]))
+    if plan["memory_layout"] == "channels_last":
+        laid_out(network, "channels_last")
+        plan["reasons"].append("channels last in memory: such convolutions are faster so here")
 
 
 def channel_files(inspection: Inspection) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from convivo.inference.room import Room
 from convivo.tasks import create_task
 from convivo.tasks.task import Task
 from convivo.training.checkpoint import load_tensors
+from convivo.training.memory_layout import laid_out
 
 Plan = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ def build_network(plan: Plan, own: nn.Module | None = None) -> nn.Module:
         remedy = "Give it: convivo.load(run, net=my_module)"
         raise UsageError(net["name"], "this run's network is not one of ours", "a name", remedy)
     torch.manual_seed(int(plan["seed"]))
-    return create(
+    drawn = create(
         net["name"],
         spatial_dims=net["spatial_dims"],
         in_channels=net["in_channels"],
@@ -52,6 +53,7 @@ def build_network(plan: Plan, own: nn.Module | None = None) -> nn.Module:
         width=net["width"],
         **{k: _tuples(v) for k, v in net.get("options", {}).items()},
     )
+    return laid_out(drawn, plan.get("memory_layout", "contiguous"))
 
 
 def _ensemble(plan: Plan, own: nn.Module | None) -> nn.Module:
