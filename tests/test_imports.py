@@ -33,6 +33,7 @@ LEVELS = {
     "verbs": 10,
     "console": 11,
     "lab": 11,
+    "options": 11,
     "cli": 12,
     "__main__": 13,
     "__init__": 13,

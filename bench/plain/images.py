@@ -45,6 +45,7 @@ def main():
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.05)
     best, kept = -1.0, None
     val, truth = loaded(task, task.val, side)
+    task.restart()
     while (share := task.share()) < 1:
         net.train()
         for rows in torch.randperm(len(images)).split(BATCH):

@@ -3,16 +3,39 @@
 Everything heavy is imported inside the commands, so that help and mistakes are answered at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from convivo import config, console
+from convivo import console
 from convivo.console import Answer
 from convivo.errors import UsageError
+from convivo.options import (
+    DATA_HELP,
+    Accept,
+    Data,
+    Device,
+    Epochs,
+    Labels,
+    Layout,
+    Mirrors,
+    Net,
+    Out,
+    Positive,
+    Precision,
+    Ram,
+    RunFolder,
+    Settings,
+    Subject,
+    Task,
+    Threads,
+    Time,
+    Vram,
+    option,
+)
 
 EPILOG = "With any command: --json prints one JSON document, -q no progress, --debug tracebacks."
 
@@ -29,67 +52,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return console.run(app, words)
 
 
-def _checked(parse: Callable[..., object], where: str) -> Callable[[str | None], str | None]:
-    """Refuse nonsense before anything heavy is imported; the verb gets the text as it is."""
-
-    def callback(value: str | None) -> str | None:
-        if value is not None:
-            parse(value, where)
-        return value
-
-    return callback
-
-
-def _option(text: str, *names: str, show_default: bool = False, **more: Any) -> Any:
-    return typer.Option(*names, help=text, show_default=show_default, **more)
-
-
-def _budget(text: str, name: str, parse: Callable[..., object], metavar: str) -> Any:
-    return _option(text, name, metavar=metavar, callback=_checked(parse, name))
-
-
-DATA_HELP = "Folder or file with the data, in any known layout."
-Data = Annotated[Path, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
-Task = Annotated[str | None, _option("What to learn; else seen from the data.", "--task")]
-Layout = Annotated[str | None, _option("How DATA is laid out; else recognised.", "--layout")]
-Subject = Annotated[
-    str | None, _option("Its match in a case's path is the subject.", "--subject", metavar="REGEX")
-]
-Labels = Annotated[
-    str | None, _option("Names of classes, as 0=membrane,255=cell.", "--labels", metavar="MAP")
-]
-Positive = Annotated[str | None, _option("Of two classes, the one to find.", "--positive")]
-Net = Annotated[str | None, _option("Network (`convivo nets`); else chosen.", "--net")]
-Ram = Annotated[str | None, _budget("Memory to stay within.", "--ram", config.size, "8G")]
-Vram = Annotated[str | None, _budget("Memory of the accelerator.", "--vram", config.size, "24G")]
-Time = Annotated[str | None, _budget("Wall clock to end within.", "--time", config.duration, "20m")]
-Epochs = Annotated[int | None, _option("Passes over the training data.", "--epochs", min=1)]
-Out = Annotated[Path, _option("Folder to write to.", "--out")]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], _option("Where to compute.", "--device")]
-Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"], _option("Numbers to compute with.", "--precision")
-]
-Mirrors = Annotated[
-    bool, _option("Mean over mirror images too; passes double for each axis.", "--tta")
-]
-Threads = Annotated[int | None, _option("CPU threads.", "--threads", min=1)]
-Settings = Annotated[
-    list[str] | None, _option("One key of the configuration.", "--set", metavar="KEY=VALUE")
-]
-Accept = Annotated[
-    list[str] | None,
-    _option("Train in spite of this error of the data.", "--accept", metavar="CODE"),
-]
-
-
 @app.callback(invoke_without_command=True)
 def convivo(
     context: typer.Context,
-    json: Annotated[bool, _option("Print one JSON document.", "--json")] = False,
-    quiet: Annotated[bool, _option("No progress.", "--quiet", "-q")] = False,
-    debug: Annotated[bool, _option("Show the traceback of an error.", "--debug")] = False,
-    version: Annotated[bool, _option("Print the version.", "--version")] = False,
+    json: Annotated[bool, option("Print one JSON document.", "--json")] = False,
+    quiet: Annotated[bool, option("No progress.", "--quiet", "-q")] = False,
+    debug: Annotated[bool, option("Show the traceback of an error.", "--debug")] = False,
+    version: Annotated[bool, option("Print the version.", "--version")] = False,
 ) -> None:
     """From a folder of biomedical signals, images or volumes to a trained, measured network."""
     context.obj = quiet
@@ -111,7 +80,7 @@ def inspect(
     subject: Subject = None,
     positive: Positive = None,
     labels: Labels = None,
-    fix: Annotated[Path | None, _option("Write a cleaned copy there.", "--fix")] = None,
+    fix: Annotated[Path | None, option("Write a cleaned copy there.", "--fix")] = None,
 ) -> Answer:
     """Look at a folder or file as it is; train nothing."""
     from convivo.verbs.inspect import inspect as verb
@@ -124,22 +93,22 @@ def inspect(
 @app.command(epilog=EPILOG)
 def plan(
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help=DATA_HELP)] = None,
-    input: Annotated[str | None, _option("Shape.", "--input", metavar="C,S1[,S2[,S3]]")] = None,
+    input: Annotated[str | None, option("Shape.", "--input", metavar="C,S1[,S2[,S3]]")] = None,
     net: Net = None,
-    batch: Annotated[int | None, _option("Items a step.", "--batch", min=1)] = None,
-    mode: Annotated[Literal["train", "infer"], _option("What for.", "--mode")] = "train",
+    batch: Annotated[int | None, option("Items a step.", "--batch", min=1)] = None,
+    mode: Annotated[Literal["train", "infer"], option("What for.", "--mode")] = "train",
     optimizer: Annotated[
-        Literal["sgd", "momentum", "adam", "adamw"], _option("Optimizer.", "--optimizer")
+        Literal["sgd", "momentum", "adam", "adamw"], option("Optimizer.", "--optimizer")
     ] = "adamw",
-    classes: Annotated[int | None, _option("Number of classes.", "--classes", min=1)] = None,
-    layers: Annotated[bool, _option("A row for each layer.", "--layers")] = False,
+    classes: Annotated[int | None, option("Number of classes.", "--classes", min=1)] = None,
+    layers: Annotated[bool, option("A row for each layer.", "--layers")] = False,
     precision: Precision = "auto",
     ram: Ram = None,
     vram: Vram = None,
     settings: Settings = None,
-    count: Annotated[Literal["lecture"] | None, _option("The lecture's sum.", "--count")] = None,
-    ranks: Annotated[int | None, _option("Processes that share the training.", "--ranks")] = None,
-    strategy: Annotated[str | None, _option("How: ddp or fsdp.", "--strategy")] = None,
+    count: Annotated[Literal["lecture"] | None, option("The lecture's sum.", "--count")] = None,
+    ranks: Annotated[int | None, option("Processes that share the training.", "--ranks")] = None,
+    strategy: Annotated[str | None, option("How: ddp or fsdp.", "--strategy")] = None,
 ) -> Answer:
     """Say what a network costs, before a byte of it is allocated."""
     from convivo.verbs.plan import plan as verb
@@ -164,43 +133,43 @@ def train(
     time: Time = None,
     epochs: Epochs = None,
     folds: Annotated[
-        int | None, _option("Networks, each with other units held out.", "--folds")
+        int | None, option("Networks, each with other units held out.", "--folds")
     ] = None,
-    fold: Annotated[int | None, _option("Only this one of them, from 0.", "--fold")] = None,
+    fold: Annotated[int | None, option("Only this one of them, from 0.", "--fold")] = None,
     sweep: Annotated[
-        int | None, _option("Trainings under different settings.", "--sweep", metavar="N")
+        int | None, option("Trainings under different settings.", "--sweep", metavar="N")
     ] = None,
     search: Annotated[
         list[str] | None,
-        _option("What a sweep tries: low..high, or a|b.", "--search", metavar="KEY=RANGE"),
+        option("What a sweep tries: low..high, or a|b.", "--search", metavar="KEY=RANGE"),
     ] = None,
-    seed: Annotated[int, _option("Of every random choice.", "--seed", min=0)] = 0,
+    seed: Annotated[int, option("Of every random choice.", "--seed", min=0)] = 0,
     settings: Settings = None,
     configuration: Annotated[
-        Path | None, _option("Many keys of it, as TOML.", "--config", metavar="FILE")
+        Path | None, option("Many keys of it, as TOML.", "--config", metavar="FILE")
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
     accept: Accept = None,
-    resume: Annotated[bool, _option("Go on with the run in --out.", "--resume")] = False,
-    plan: Annotated[Path | None, _option("Repeat this plan.json.", "--plan")] = None,
+    resume: Annotated[bool, option("Go on with the run in --out.", "--resume")] = False,
+    plan: Annotated[Path | None, option("Repeat this plan.json.", "--plan")] = None,
     init: Annotated[
-        Path | None, _option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
+        Path | None, option("Weights to start from.", "--init", metavar="RUN|WEIGHTS")
     ] = None,
     pretrain: Annotated[
         Literal["reconstruct"] | None,
-        _option("Learn from images alone first, unlabelled ones too.", "--pretrain"),
+        option("Learn from images alone first, unlabelled ones too.", "--pretrain"),
     ] = None,
     normal: Annotated[
-        str | None, _option("To reconstruct, the class to train on alone.", "--normal")
+        str | None, option("To reconstruct, the class to train on alone.", "--normal")
     ] = None,
     layout: Layout = None,
     subject: Subject = None,
     positive: Positive = None,
     labels: Labels = None,
     store: Annotated[
-        Path | None, _option("Folder for packed data, used again.", "--store", metavar="DIR")
+        Path | None, option("Folder for packed data, used again.", "--store", metavar="DIR")
     ] = None,
 ) -> Answer:
     """Train on a folder of data, and measure and report the result."""
@@ -221,8 +190,8 @@ def train(
 def evaluate(
     context: typer.Context,
     run: RunFolder,
-    data: Annotated[Path | None, _option("Other data than the run's own.", "--data")] = None,
-    split: Annotated[Literal["test", "val"], _option("Which part.", "--split")] = "test",
+    data: Annotated[Path | None, option("Other data than the run's own.", "--data")] = None,
+    split: Annotated[Literal["test", "val"], option("Which part.", "--split")] = "test",
     ram: Ram = None,
     tta: Mirrors = False,
     device: Device = "auto",
@@ -252,20 +221,20 @@ def predict(
         list[Path], typer.Argument(metavar="INPUT", help="Files or folders, several.")
     ],
     out: Out,
-    overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
-    shard: Annotated[str | None, _option("Part I of N.", "--shard", metavar="I/N")] = None,
+    overwrite: Annotated[bool, option("Make outputs anew.", "--overwrite")] = False,
+    shard: Annotated[str | None, option("Part I of N.", "--shard", metavar="I/N")] = None,
     backend: Annotated[
-        Literal["auto", "torch", "openvino", "onnx"], _option("What computes.", "--backend")
+        Literal["auto", "torch", "openvino", "onnx"], option("What computes.", "--backend")
     ] = "auto",
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "int8"], _option("Of the multiplications.", "--precision")
+        Literal["auto", "fp32", "bf16", "int8"], option("Of the multiplications.", "--precision")
     ] = "auto",
     score_maps: Annotated[
-        bool, _option("Where reconstructions err, a file beside each.", "--score-maps")
+        bool, option("Where reconstructions err, a file beside each.", "--score-maps")
     ] = False,
     ram: Ram = None,
     keep_identifiers: Annotated[
-        bool, _option("DICOM SEG say who the patient is.", "--keep-identifiers")
+        bool, option("DICOM SEG say who the patient is.", "--keep-identifiers")
     ] = False,
     tta: Mirrors = False,
     device: Device = "auto",
@@ -290,7 +259,7 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="A... [-- B...]", help="Runs; seeds of a side together.")
     ],
-    metric: Annotated[str | None, _option("Else the runs' score.", "--metric")] = None,
+    metric: Annotated[str | None, option("Else the runs' score.", "--metric")] = None,
 ) -> Answer:
     """Hold two runs, or two sides of several seeds, against each other."""
     from convivo.verbs import compare as verb
@@ -309,16 +278,16 @@ def compare(
 def generate(
     context: typer.Context,
     run: RunFolder,
-    count: Annotated[int, _option("How many images.", "--count", min=1)],
+    count: Annotated[int, option("How many images.", "--count", min=1)],
     out: Out,
-    seed: Annotated[int, _option("Of the random vectors.", "--seed", min=0)] = 0,
+    seed: Annotated[int, option("Of the random vectors.", "--seed", min=0)] = 0,
     interpolate: Annotated[
-        bool, _option("Along a way between two random vectors.", "--interpolate")
+        bool, option("Along a way between two random vectors.", "--interpolate")
     ] = False,
     of_class: Annotated[
-        str | None, _option("Only this class, if the network knows it.", "--class")
+        str | None, option("Only this class, if the network knows it.", "--class")
     ] = None,
-    overwrite: Annotated[bool, _option("Make outputs anew.", "--overwrite")] = False,
+    overwrite: Annotated[bool, option("Make outputs anew.", "--overwrite")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> Answer:
@@ -336,10 +305,10 @@ def generate(
 def export(
     context: typer.Context,
     run: RunFolder,
-    to: Annotated[Literal["openvino", "onnx", "torch"], _option("Form of the model.", "--to")],
+    to: Annotated[Literal["openvino", "onnx", "torch"], option("Form of the model.", "--to")],
     out: Out,
     precision: Annotated[
-        Literal["auto", "fp32", "int8"], _option("Of the multiplications.", "--precision")
+        Literal["auto", "fp32", "int8"], option("Of the multiplications.", "--precision")
     ] = "auto",
 ) -> Answer:
     """Write a run as one folder that predicts without convivo."""
@@ -366,7 +335,7 @@ def nets(
 @app.command(epilog=EPILOG)
 def doctor(
     context: typer.Context,
-    quick: Annotated[bool, _option("Look, but measure nothing.", "--quick")] = False,
+    quick: Annotated[bool, option("Look, but measure nothing.", "--quick")] = False,
 ) -> Answer:
     """Look at this machine, and measure its memory and speed for later plans."""
     from convivo.verbs.doctor import doctor as verb
@@ -378,8 +347,8 @@ def doctor(
 @app.command(epilog=EPILOG)
 def demo(
     context: typer.Context,
-    dims: Annotated[int | None, _option("1, 2 or 3; else all.", "--dims", min=1, max=3)] = None,
-    out: Annotated[Path, _option("Folder to write to.", "--out", show_default=True)] = Path("demo"),
+    dims: Annotated[int | None, option("1, 2 or 3; else all.", "--dims", min=1, max=3)] = None,
+    out: Annotated[Path, option("Folder to write to.", "--out", show_default=True)] = Path("demo"),
 ) -> Answer:
     """Do the whole job on phantoms, ending in reports."""
     from convivo.verbs.demo import demo as verb
@@ -392,9 +361,9 @@ def demo(
 def get(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A data set.")] = None,
-    out: Annotated[Path, _option("Folder to put it in.", "--out", show_default=True)] = Path(),
+    out: Annotated[Path, option("Folder to put it in.", "--out", show_default=True)] = Path(),
     mirror: Annotated[
-        str | None, _option("Where else its files are.", "--mirror", metavar="URL")
+        str | None, option("Where else its files are.", "--mirror", metavar="URL")
     ] = None,
 ) -> Answer:
     """List public data sets, or bring one of them, checked and with its licence."""
@@ -421,10 +390,10 @@ def lab(
         list[Path] | None,
         typer.Argument(metavar="[PATH...]", help="Folders or files that the page may open."),
     ] = None,
-    port: Annotated[int, _option("Where to listen, if it is free.", "--port", min=0, max=65535)] = (
+    port: Annotated[int, option("Where to listen, if it is free.", "--port", min=0, max=65535)] = (
         7747
     ),
-    no_browser: Annotated[bool, _option("Only print the address.", "--no-browser")] = False,
+    no_browser: Annotated[bool, option("Only print the address.", "--no-browser")] = False,
 ) -> Answer:
     """Open the lab: a page on this machine that shows each number of a convolution."""
     from convivo.lab.server import run as verb
