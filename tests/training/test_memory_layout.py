@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 import convivo
 from convivo.planning.conv_layer import WIDE, lane
 from convivo.planning.tile_kernels import has_tiles
 from convivo.training.memory_layout import laid_out, memory_layout
+from convivo.training.state import State, load_state, save_state
 
 WIDE_ALONE = pytest.mark.skipif(lane() != WIDE or has_tiles(), reason="a rule for AVX-512 alone")
 
@@ -50,3 +52,28 @@ def test_the_order_changes_no_weight_and_hardly_an_answer():
     assert all(torch.equal(t, weights[name]) for name, t in last.state_dict().items())
     assert torch.allclose(last(x), before, atol=1e-5)
     assert laid_out(net, "contiguous") is net
+
+
+@pytest.mark.parametrize("make", [torch.optim.AdamW, torch.optim.SGD])
+def test_a_resumed_optimizer_goes_on_to_the_same_bits(make, tmp_path):
+    """Saved in the usual order, its moments lie as the weights do again."""
+    options = {"momentum": 0.9} if make is torch.optim.SGD else {}
+
+    def fresh():
+        torch.manual_seed(3)
+        net = laid_out(nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 4, 3)), "channels_last")
+        return State(network=net, optimizer=make(net.parameters(), lr=0.1, fused=True, **options))
+
+    def steps(state, count):
+        images = torch.randn(4, 3, 9, 8, generator=torch.Generator().manual_seed(7))
+        for _ in range(count):
+            state.zero_grad()
+            state.network(images).square().mean().backward()
+            state.optimizer.step()
+        return [weight.detach().clone() for weight in state.network.parameters()]
+
+    first, resumed = fresh(), fresh()
+    steps(first, 2)
+    save_state(tmp_path / "state.safetensors", first)
+    load_state(tmp_path / "state.safetensors", resumed)
+    assert all(map(torch.equal, steps(resumed, 2), steps(first, 2)))

@@ -89,6 +89,15 @@ def restore_optimizer(
             rows.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": rows, "param_groups": groups})
+    for parameter, row in optimizer.state.items():
+        row |= {key: _laid_out_as(parameter, value) for key, value in row.items()}
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """In its parameter's order in memory: fused updates go through all of them side by side."""
+    if value.shape != parameter.shape or value.stride() == parameter.stride():
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:
