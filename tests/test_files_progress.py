@@ -145,6 +145,16 @@ def test_rate_leaves_out_what_an_earlier_run_did(capsys):
     assert "1.0 steps/s, 50 s left" in capsys.readouterr().err
 
 
+def test_the_first_thing_does_not_set_the_pace(capsys):
+    """It took 100 seconds, of which most made ready; the nine after it took 90."""
+    bar = aged(Progress("reading", 20, quiet=True), 100)
+    bar.update(1)
+    bar.since = (1, bar.since[1] - 90)
+    bar.quiet = False
+    bar.update(10)
+    assert "0.1 /s, 1 min 40 s left" in capsys.readouterr().err
+
+
 def test_nothing_done_yet_has_no_time_left(capsys):
     aged(Progress("step", 10), 5).update(0)
     assert capsys.readouterr().err.endswith("? left\n")

@@ -22,6 +22,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """Progress of a loop with a known end; silent for its first two seconds, and when quiet.
 
+    The pace is that of all things but the first, which often has something to make ready.
+
     Args:
         label: what is being done.
         total: number of things.
@@ -37,16 +39,22 @@ class Progress:
         self.started = time.monotonic()
         self.shown = self.started
         self.open = False
+        self.since: tuple[int, float] | None = None  # done, and when, after the first
 
     def update(self, done: int, text: str = "") -> None:
         """Say that `done` of the things are done."""
         now = time.monotonic()
+        if self.since is None and done > self.first:
+            self.since = done, now
         pause = 0.2 if self.terminal else 15.0
         wait = 2.0 if not self.open else pause
         if self.quiet or now - self.shown < wait:
             return
         self.shown, self.open = now, True
-        rate = (done - self.first) / max(now - self.started, 1e-9)
+        before, began = self.first, self.started
+        if self.since is not None and done > self.since[0]:
+            before, began = self.since
+        rate = (done - before) / max(now - began, 1e-9)
         left = duration((self.total - done) / rate) if rate > 0 else "?"
         line = f"{self.label} {done}/{self.total}, {rate:.1f} {self.unit}/s, {left} left{text}"
         if self.terminal:
