@@ -1,4 +1,4 @@
-"""The cost of a segmenter follows the time where it is ours to choose."""
+"""The cost of a network follows the time where it is ours to choose."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +76,45 @@ def test_a_cheaper_network_that_is_hardly_faster_is_not_taken(
     assert bool(found.draft["reasons"]) == came_to[0]
 
 
+def classifying(wish: Settings, *reasons: str) -> Afforded:
+    net = wish.net
+    network = convivo.create(
+        "resnet18", in_channels=1, num_classes=2, width=net.width, stem=net.options["stem"]
+    )
+    draft = {"network": {"in_channels": 1}, "sampling": {"size": [32, 32]}, "batch": 4}
+    draft |= {"task": "classify", "reasons": list(reasons)}
+    return Afforded(draft=draft, network=network, chosen=wish)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "came_to", "told"),
+    [(300.0, ("medium", 0.5), ""),
+     (200.0, ("published", 0.5), "a first layer that halves once more: of the whole network the"),
+     (40.0, ("published", 0.25), "0.25 of its published width: of the whole network the time"),
+     (1.0, ("published", 0.125), "0.125 of its published width: of the whole network the time")],
+)  # fmt: skip
+def test_a_classifier_gets_cheaper_too(
+    seconds: float, came_to: tuple[str, float], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = {("medium", 0.5): 1.0, ("published", 0.5): 0.2, ("published", 0.25): 0.1}
+    costs[("published", 0.125)] = 0.05
+
+    def taken(draft: dict[str, Any], network: Any) -> float:
+        width = network.conv1.out_channels / 64
+        return costs["published" if network.stem.pooled else "medium", width]
+
+    monkeypatch.setattr(narrowing, "step_seconds", taken)
+    first = classifying(settings(net={"name": "resnet18", "width": 0.5, "stem": "medium"}))
+    found = narrowing.narrowed(first, classifying, lambda: seconds)
+    assert (found.chosen.net.options["stem"], found.chosen.net.width) == came_to
+    assert told in "".join(found.draft["reasons"])
+
+
+def test_a_classifiers_step_is_timed_though_its_last_grid_is_a_single_sample() -> None:
+    found = classifying(settings(net={"name": "resnet18", "width": 0.125, "stem": "published"}))
+    assert narrowing.step_seconds(found.draft, found.network) > 0
+
+
 def test_seconds_are_those_of_real_passes_and_leave_nothing() -> None:
     wide, narrow = afforded(settings(net={"width": 4.0})), afforded(settings(net={"width": 1.0}))
     assert narrowing.step_seconds(wide.draft, wide.network) > 0
@@ -105,7 +144,9 @@ def test_the_quickest_of_a_few_passes_counts(
 def test_what_is_asked_for_stays() -> None:
     budget, chosen = Budget(0.0, 60.0, None), settings()
     assert narrowing.is_open(settings(), chosen, "segment", budget)
-    assert not narrowing.is_open(settings(), chosen, "classify", budget)
+    assert narrowing.is_open(settings(), chosen, "classify", budget)
+    assert not narrowing.is_open(settings(), chosen, "generate", budget)
+    assert not narrowing.is_open(settings(net={"stem": "small"}), chosen, "classify", budget)
     assert not narrowing.is_open(settings(), chosen, "segment", Budget(0.0, None, None))
     assert not narrowing.is_open(settings(), settings(train={"steps": 5}), "segment", budget)
     for net in ({"name": "unet"}, {"width": 1.0}, {"pretrained": "run"}, {"coarse": False},
@@ -128,8 +169,10 @@ def test_folds_all_take_the_network_of_the_first(tmp_path) -> None:
     plan["network"]["options"] = {"coarse": True}
     write_json(tmp_path / "fold_0" / "plan.json", plan)
     assert as_wide(given, tmp_path)["settings"][1:] == ("net.width=0.25", "net.coarse=true")
-    plan = read_json(tmp_path / "fold_0" / "plan.json") | {"task": "classify"}
-    write_json(tmp_path / "fold_0" / "plan.json", plan)
+    plan["network"]["options"] = {"stem": "medium"}
+    write_json(tmp_path / "fold_0" / "plan.json", plan | {"task": "classify"})
+    assert as_wide(given, tmp_path)["settings"][1:] == ("net.width=0.25", "net.stem=medium")
+    write_json(tmp_path / "fold_0" / "plan.json", plan | {"task": "generate"})
     assert as_wide(given, tmp_path) is given
 
 

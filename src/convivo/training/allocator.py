@@ -30,11 +30,15 @@ def keep_memory() -> bool:
 
 
 def return_memory() -> bool:
-    """Ask glibc to give freed blocks back at once, whatever their size was before."""
+    """Ask glibc to give freed blocks back at once, whatever their size was before.
+
+    What was freed among blocks that stay goes back now, page by page.
+    """
     mallopt = _mallopt()
     if mallopt is None:
         return False
     _asked["keep"] = False
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     wishes = (M_MMAP_MAX, MOST_MAPPED), (M_MMAP_THRESHOLD, SMALL), (M_TRIM_THRESHOLD, SMALL)
     return all(bool(mallopt(key, value)) for key, value in wishes)
 

@@ -23,7 +23,7 @@ from convivo.verbs.parts import Parts, build_state
 # of moments, which are many of few records: looked at more often, the records are learnt instead
 MOMENT_EPOCHS, MOMENT_STEPS = 3, 1000
 MOST_EPOCHS = 300  # past this a small set only over-fits; time left over is given back
-LEAST_STEPS = 20
+LEAST_STEPS, LEAST_ROUNDS = 20, 4  # of training, of validation
 VALIDATION_SHARE = 0.1
 TRIAL_SHARE, TRIAL_STEPS = 0.04, 12
 DEFAULT_STEPS = 3000
@@ -128,11 +128,11 @@ def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> 
     most, per_epoch = _most_steps(parts), parts.batches.steps_per_epoch
     steps, every = _share(left, step * MARGIN, validation, per_epoch, most)
     if steps < LEAST_STEPS:
-        need = LEAST_STEPS * step + validation + (seconds - left)
+        need = LEAST_STEPS * step * MARGIN + LEAST_ROUNDS * validation - left
         raise PlanError(
             "--time", "the time must hold a few training steps",
             f"{max(left, 0):.0f} s left for training, steps of {step:.2g} s",
-            f"Allow {need - seconds + 1:.0f} s more, or choose a smaller network or batch",
+            f"Allow {need + 1:.0f} s more, or choose a smaller network or batch",
         )  # fmt: skip
     return Fixed(
         steps=steps,
@@ -169,7 +169,7 @@ def _share(
     left: float, step: float, validation: float, per_epoch: int, most: int
 ) -> tuple[int, int]:
     """Steps, and steps between validations, that use `left` seconds."""
-    rounds = int(min(60, max(4, left * VALIDATION_SHARE / max(validation, 1e-3))))
+    rounds = int(min(60, max(LEAST_ROUNDS, left * VALIDATION_SHARE / max(validation, 1e-3))))
     steps = int((left - rounds * validation) / step)
     steps = min(steps, most)
     every = max(1, -(-steps // rounds))

@@ -20,6 +20,7 @@ from convivo.verbs.budget import Budget
 from convivo.verbs.facts import facts_of
 from convivo.verbs.folder import Folder
 from convivo.verbs.measure import Measured
+from convivo.verbs.narrowing import TASKS
 from convivo.verbs.pooling import pool
 from convivo.verbs.road import inspect_for, train_in
 from convivo.verbs.run import Run
@@ -141,21 +142,22 @@ def _train_fold(
 
 
 def as_wide(given: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The arguments of a fold that takes the width which the first of the folds came to.
+    """The arguments of a fold that takes the network which the first of the folds came to.
 
-    Where the time settles the width it is one for all: they predict as one network.
+    Where the time settles its cost it is one for all: they predict as one network.
     """
     plans = sorted(path.glob("fold_*/plan.json"))
     wish = settings_of(given)
     if not plans or wish.net.name is not None or wish.net.width is not None:
         return given
     plan = read_json(plans[0])
-    if plan["task"] != "segment":
+    if plan["task"] not in TASKS:
         return given
     network = plan["network"]
-    width = f"net.width={network['width']}"
-    coarse = ["net.coarse=true"] if network["options"].get("coarse") else []
-    return given | {"settings": (*given["settings"], width, *coarse)}
+    words, options = [f"net.width={network['width']}"], network["options"]
+    words += ["net.coarse=true"] if options.get("coarse") else []
+    words += [f"net.stem={options['stem']}"] if "stem" in options else []
+    return given | {"settings": (*given["settings"], *words)}
 
 
 def _held_by_others() -> int:

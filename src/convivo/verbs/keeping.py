@@ -18,6 +18,7 @@ from convivo.verbs.mean_weights import mean_bytes
 from convivo.verbs.setup import build_predictor, build_preparation, build_task
 
 READERS, COPIES = 2, 3  # threads that read, and copies of a case on its way (`store.build_store`)
+RECORD = 2**10  # bytes of what is known of a case: id, paths, header, unit
 SCORING = 32  # bytes a position: labels and truth as int64, and what their histogram needs,
 SCORED_AT_ONCE = 2**20  # of so many of them (`tasks.segment.quick_dice`)
 
@@ -46,6 +47,7 @@ class Keeping:
         self.parts = [
             [store.shape_of(cases[i], preparation) for i in part] for part in (train, val)
         ]
+        self.records = RECORD * len(cases)
         self.libraries = readers.cost(file for case in cases.values() for file in case.image)
         headers = [case.header for case in cases.values() if case.header is not None]
         self.largest_file = max((h.channels * prod(h.shape) for h in headers), default=0)
@@ -61,9 +63,9 @@ class Keeping:
     def lasting(self) -> int:
         """The readers' libraries; the prepared cases, or what reading them piece by piece takes.
 
-        And the running mean of the weights.
+        And what is known of each case, and the running mean of the weights.
         """
-        return self.libraries + self._cases() + self.mean
+        return self.libraries + self.records + self._cases() + self.mean
 
     def _cases(self) -> int:
         """Of the prepared cases; of those read piece by piece, with the batches that wait."""

@@ -16,6 +16,7 @@ from convivo.data.augment import Augmentation, apply, draw, mixed
 from convivo.data.augment.beside import apply_beside
 from convivo.data.batches import Batch, Batches
 from convivo.data.inspection import Inspection
+from convivo.data.readers.containers import shelf
 from convivo.data.split import Split
 from convivo.data.store import Store
 from convivo.evaluation.answers import validation_answers
@@ -209,6 +210,7 @@ def build_parts(
     """
     preparation = build_preparation(plan)
     stores = open_parts(plan, inspection, split, place, progress, more)
+    shelf.clear()  # all that is trained on is prepared
     network = network.to(device)
     batches = batches_of(plan, stores[0], margin_of(network))
     task, judge = build_task(plan), None

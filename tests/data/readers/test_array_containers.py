@@ -140,6 +140,9 @@ def test_containers_are_held_within_a_budget_and_the_last_one_used_stays(tmp_pat
         path = tmp_path / f"{name}.idx"
         assert read(path, 3).array.max() == "abc".index(name)
     assert "".join(opened) == "abcab", "the one used longest ago goes"
+    containers.shelf.clear()
+    assert read(paths[1], 7).array.max() == 1
+    assert "".join(opened) == "abcabb", "what was let go is read anew"
     monkeypatch.setattr(containers.shelf, "most", 0)
     read(paths[0], 3)
     read(paths[0], 4)

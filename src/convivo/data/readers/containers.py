@@ -42,6 +42,14 @@ class Shelf:
             self._stacks = [weakref.ref(one) for one in (*others, stack)]
         return True
 
+    def clear(self) -> None:
+        """Hold nothing; what is read again later is held again."""
+        with self._lock:
+            for ref in self._stacks:
+                if (stack := ref()) is not None:
+                    stack.let_go()
+            self._stacks = []
+
 
 shelf = Shelf()
 
@@ -103,13 +111,15 @@ class Stack:
     def array(self) -> np.ndarray:
         """All items (n, ...), held from the first call on. For labels and small stacks."""
         with self._lock:
-            if self._held is None:
+            held = self._held
+            if held is None:
                 with self._open() as stream:
                     stream.seek(self._offset)
-                    self._held = self._decode(stream, self.shape)
+                    held = self._decode(stream, self.shape)
                     # reading to the end makes gzip and zip verify their checksums
                     self._refuse_rest(stream.read(1))
-            return self._held
+                self._held = held
+            return held
 
     @property
     def nbytes(self) -> int:
@@ -149,7 +159,6 @@ class Stack:
 
     def _refuse_rest(self, rest: bytes) -> None:
         if rest:
-            self._held = None
             rule = f"the data end after shape {self.shape} of {self.dtype}"
             raise ReadError(self.path, rule, "more bytes", "Replace the file")
 
