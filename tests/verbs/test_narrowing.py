@@ -88,9 +88,9 @@ def classifying(wish: Settings, *reasons: str) -> Afforded:
 
 @pytest.mark.parametrize(
     ("seconds", "came_to", "told"),
-    [(300.0, ("medium", 0.5), ""),
-     (200.0, ("published", 0.5), "a first layer that halves once more: of the whole network the"),
-     (40.0, ("published", 0.25), "0.25 of its published width: of the whole network the time"),
+    [(150.0, ("medium", 0.5), ""),
+     (100.0, ("published", 0.5), "a first layer that halves once more: of the whole network the"),
+     (20.0, ("published", 0.25), "0.25 of its published width: of the whole network the time"),
      (1.0, ("published", 0.125), "0.125 of its published width: of the whole network the time")],
 )  # fmt: skip
 def test_a_classifier_gets_cheaper_too(

@@ -23,7 +23,7 @@ from convivo.verbs.budget import Budget
 from convivo.verbs.settings import NetSettings, Settings
 
 TASKS = ("segment", "classify", "regress")
-ENOUGH_STEPS, ENOUGH_CLASSIFIED = 1000, 200  # of a segmenter, of a network that answers once a case
+ENOUGH_STEPS, ENOUGH_CLASSIFIED = 1000, 100  # of a segmenter, of a network that answers once a case
 COARSER = {"small": "medium", "medium": "published"}  # first layers, each of which halves once more
 SETTLED = frozenset({"channels", "coarse", "encoder", "stem"})  # options that settle the cost
 TRAINING_SHARE = 0.75  # of the time that is left; the rest reads, validates and measures
