@@ -106,7 +106,7 @@ def _tolerated(
         if not waiting or any(module.children()):
             return None
         waiting.clear()
-        return tuple(x.bfloat16().to(x.dtype) if torch.is_tensor(x) else x for x in given)
+        return tuple(_rounded(x) for x in given)
 
     hooks = [module.register_forward_pre_hook(rounded) for module in network.modules()]
     try:
@@ -116,6 +116,13 @@ def _tolerated(
             hook.remove()
     moved = ROUNDED * _distance(_gradients(network), reference)
     return min(max(TOLERANCE, moved), MOST_TOLERATED)
+
+
+def _rounded(value: object) -> object:
+    """Real numbers as bfloat16 has them; classes and the like stay."""
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        return value
+    return value.bfloat16().to(value.dtype)
 
 
 def _fill_gradients(
