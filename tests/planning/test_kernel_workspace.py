@@ -73,8 +73,6 @@ SHAPES = [
     ("dims", "batch", "ins", "outs", "kernel", "stride", "side", "groups"), SHAPES
 )
 def test_convolutions(dims, batch, ins, outs, kernel, stride, side, groups, dtype):
-    if EMULATED and dtype == torch.bfloat16:
-        pytest.skip(NATIVE_ALONE)
     x = torch.zeros(batch, ins, *(side,) * dims, dtype=dtype)
     w = torch.zeros(outs, ins // groups, *(kernel,) * dims, dtype=dtype)
     asked = settings(dims, stride, kernel // 2, groups)
@@ -139,7 +137,12 @@ def test_torchs_own_convolutions(dims, kernel, stride, transposed, groups, batch
 
 
 @pytest.mark.skipif(lane() != WIDE or has_tiles(), reason="told for AVX-512 alone")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float32,
+     pytest.param(torch.bfloat16, marks=pytest.mark.skipif(
+         not multiplies_bf16(), reason="told for processors that multiply bf16"))],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("batch", "ins", "outs", "kernel", "stride", "side", "by_input"),
     [
@@ -154,8 +157,6 @@ def test_torchs_own_convolutions(dims, kernel, stride, transposed, groups, batch
 )
 def test_channels_last_needs_no_blocks(batch, ins, outs, kernel, stride, side, by_input, dtype):
     """Either the images lie so, or the weights, after which torch orders the images."""
-    if EMULATED and dtype == torch.bfloat16:
-        pytest.skip(NATIVE_ALONE)
     form = torch.channels_last
     x = torch.zeros(batch, ins, side, side, dtype=dtype)
     w = torch.zeros(outs, ins, kernel, kernel, dtype=dtype).contiguous(memory_format=form)
@@ -201,7 +202,6 @@ def test_other_number_formats_are_copied(name, op, arguments):
     assert hidden_bytes(name, arguments, out) == pytest.approx(real, abs=256)
 
 
-@pytest.mark.skipif(EMULATED, reason=NATIVE_ALONE)
 def test_products_in_half_precision_are_packed():
     a, b = torch.ones(2, 256, 512, dtype=torch.bfloat16).unbind(), torch.ones(512, 256).bfloat16()
     out, real = taken(lambda: aten.mm(a[0], b))

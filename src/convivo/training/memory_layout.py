@@ -4,7 +4,7 @@ oneDNN's kernels for AVX-512 take them as they are; in the usual order they are 
 blocks of channels. `Module.to` lays out the weights, and what is computed with them follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -17,7 +17,6 @@ from convivo.planning.conv_layer import WIDE, lane
 from convivo.planning.counting import count
 from convivo.planning.tile_kernels import has_tiles
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 LEAST_CHANNELS = 16  # of the first convolution's answer: a block
 NORMS = ("batch", "none")  # others look at one channel after the other
 
@@ -35,7 +34,9 @@ def memory_layout(network: nn.Module, shape: Sequence[int], batch: int) -> str:
         return "contiguous"
     layers = {n: m for n, m in network.named_modules() if isinstance(m, Convolution)}
     norms = {m.kind for m in network.modules() if isinstance(m, Norm)}
-    if not layers or not norms <= set(NORMS) or _first(layers).out_channels < LEAST_CHANNELS:
+    if not layers or not norms <= set(NORMS):
+        return "contiguous"
+    if next(iter(layers.values())).out_channels < LEAST_CHANNELS:
         return "contiguous"
     weights = sum(layer.weight.numel() for layer in layers.values())
     rows = count(network, shape, batch).layers
@@ -43,11 +44,7 @@ def memory_layout(network: nn.Module, shape: Sequence[int], batch: int) -> str:
     return "channels_last" if answered >= weights else "contiguous"
 
 
-def _first(layers: Mapping[str, Convolution]) -> Convolution:
-    return next(iter(layers.values()))
-
-
 def laid_out(network: nn.Module, layout: str) -> nn.Module:
     """The network with its weights in that order; the numbers stay."""
-    more: dict[str, Any] = {"memory_format": LAYOUTS[layout]}  # torch's types do not know it
+    more: dict[str, Any] = {"memory_format": torch.channels_last}  # torch's types do not know it
     return network if layout == "contiguous" else network.to(**more)
