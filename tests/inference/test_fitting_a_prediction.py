@@ -9,7 +9,7 @@ import torch
 
 from convivo.architectures.create import create
 from convivo.errors import PlanError
-from convivo.inference.fitting import TRACER, Fitting
+from convivo.inference.fitting import HOLES, TRACER, Fitting
 from convivo.inference.predictor import Predictor
 from convivo.planning.ceiling import ceiling
 from convivo.planning.overhead import approximate
@@ -147,6 +147,20 @@ def test_freed_memory_goes_back_only_where_memory_is_scarce() -> None:
     many, more = 4 * bytes_of(wish, shape), asked.copy()
     Fitting(predictor=wish, limit=many, training=True, sparing=lambda: asked.append(2)).to(shape)
     assert asked == more  # a training has settled that for itself
+
+
+def test_memory_that_only_a_ceiling_calls_scarce_is_kept() -> None:
+    deep = torch.nn.Sequential(*(torch.nn.Conv1d(8, 8, 3, padding=1) for _ in range(40)))
+    wish = Predictor(
+        network=deep.eval(), task=Classify(classes=("a",) * 8), sampling="whole", size=(4096,)
+    )
+    shape, asked = (8, 4096), []
+    most = ceiling(deep, lambda twin: twin(torch.empty(64, *shape, device="meta")))
+    plenty = approximate(4 * most, train=False)[1]
+    assert plenty < approximate(HOLES * most, train=False)[1]
+    for limit, scarce in ((plenty, False), (bytes_of(wish, shape), True)):
+        Fitting(predictor=wish, limit=limit, sparing=lambda: asked.append(1)).to(shape)
+        assert bool(asked) is scarce
 
 
 def test_what_the_process_holds_beyond_what_is_known_is_not_there_for_passes() -> None:

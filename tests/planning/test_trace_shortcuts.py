@@ -62,6 +62,8 @@ def window_calls():
         back = ([2] * dims, [1] * dims, [1] * dims, True, [1] * dims, 1)
         yield "convolution", (x, weight, None, *plain)
         yield "convolution", (x, turned, torch.randn(6), *back)
+        axes = ([1] * dims, [2] * dims, [1] * dims)  # padding, stride, dilation
+        yield "mkldnn_convolution", (x, weight, torch.randn(6), *axes, 1)
         out = aten.convolution(x, weight, None, *plain)
         yield "convolution_backward", (out, x, weight, [6], *plain, [True, True, True])
         yield "convolution_backward", (out, x, weight, None, *plain, [False, True, False])

@@ -15,7 +15,7 @@ from convivo.geometry import Axes
 from convivo.inference.predictor import Predictor
 from convivo.planning.border import border
 from convivo.planning.ceiling import ceiling
-from convivo.planning.overhead import approximate, bound, process
+from convivo.planning.overhead import Process, approximate, bound, process
 from convivo.planning.shadow import Untraceable
 from convivo.planning.trace import Step, trace
 
@@ -64,7 +64,7 @@ class Fitting:
     sparing: Callable[[], object] = _spent
     held: Callable[[], int] = _untold
     _idle: int = field(init=False, repr=False)
-    _known: dict[tuple[int, Axes, int], int] = field(default_factory=dict)
+    _known: dict[tuple[int, Axes, int], Process] = field(default_factory=dict)
     _said: set[Axes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class Fitting:
     def _fitted(self, limit: int, shape: Sequence[int], beside: int) -> Predictor:
         beside += self._unknown(beside)
         tensors, lasting = self._ceiling(shape, beside)
-        if not self.training and self._about(HOLES * tensors, lasting) > limit:
+        if not self.training and self._is_scarce(limit, shape, tensors, lasting):
             self.sparing()
         if self._about(tensors, lasting) <= limit:
             return self.predictor
@@ -124,6 +124,14 @@ class Fitting:
         tensors = ceiling(one.network, lambda twin: step(twin, None, (_blank(given),)))
         return tensors, self.lasting + beside + one.cost(shape) + one.between(shape)
 
+    def _is_scarce(self, limit: int, shape: Sequence[int], most: int, lasting: int) -> bool:
+        """Whether holes among tensors of `most` bytes could break the limit; if so, by a trace."""
+        if self._about(HOLES * most, lasting) <= limit:
+            return False
+        one = self.predictor
+        wished = self._process(one, one.at_once(shape), one.item(shape), one.between(shape))
+        return self._about(HOLES * min(most, wished.tensors), lasting + TRACER) > limit
+
     def _about(self, tensors: int, lasting: int) -> int:
         """Bytes of the process with so much in tensors."""
         return approximate(tensors, train=self.training, lasting=lasting)[1]
@@ -147,16 +155,16 @@ class Fitting:
 
         def costs(batch: int) -> int:
             between = replace(one, batch=batch).between(shape)
-            key = (batch, item, between)
-            if key not in self._known:
-                self._known[key] = self._most(one, batch, item, between)
-            return self._known[key] + bound(lasting)
+            return self._process(one, batch, item, between).bound + bound(lasting)
 
         return costs
 
-    def _most(self, one: Predictor, batch: int, item: Sequence[int], between: int) -> int:
-        traced = trace(one.network, _step(one), [((batch, *item), torch.float32)], steps=1)
-        return process(traced, train=self.training, between=between).bound
+    def _process(self, one: Predictor, batch: int, item: Axes, between: int) -> Process:
+        key = (batch, item, between)
+        if key not in self._known:
+            traced = trace(one.network, _step(one), [((batch, *item), torch.float32)], steps=1)
+            self._known[key] = process(traced, train=self.training, between=between)
+        return self._known[key]
 
     def _tell(self, shape: Sequence[int], one: Predictor) -> None:
         if one is self.predictor or (tile := one.tile_for(shape[1:])) in self._said:

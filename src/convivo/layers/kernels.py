@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convivo.errors import ConfigError, ShapeError, UsageError, nearest_name
+from convivo.layers.few_channels import conv3d_by_onednn
 from convivo.layers.precision import conv_transpose3d
-from convivo.layers.unrolling import conv3d_in_pieces
 
 Kernel = Callable[..., Tensor]
 aten = torch.ops.aten
 
 DIMENSIONS = (1, 2, 3)
 
-CONV: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: conv3d_in_pieces}
+CONV: dict[int, Kernel] = {1: F.conv1d, 2: F.conv2d, 3: conv3d_by_onednn}
 CONV_TRANSPOSE: dict[int, Kernel] = {
     1: F.conv_transpose1d,
     2: F.conv_transpose2d,

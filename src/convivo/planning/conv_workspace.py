@@ -112,6 +112,15 @@ def convolution(args: tuple, out: Any) -> int:
     return _data(layer, forward=not transposed) - result + _copy(x, last=layer.plain)
 
 
+def convolution_by_onednn(args: tuple, out: Any) -> int:
+    """Hidden bytes of aten::mkldnn_convolution, whose settings stand in another order."""
+    x, weight, bias, padding, stride, dilation, groups = args
+    none = [0] * len(stride)
+    settings = (stride, padding, dilation, False, none, groups)
+    layer = _layer(x, weight, out.shape, settings, bias=bias is not None)
+    return _data(layer, forward=True) - layer.y + _copy(x, last=layer.plain)
+
+
 def convolution_backward(args: tuple, out: Any) -> int:
     """Hidden bytes of aten::convolution_backward."""
     gradient, x, weight, _, *rest = args

@@ -106,7 +106,7 @@ def new_kernels(trace: Trace) -> set[int]:
         results.setdefault(holding.born, holding)
     found: dict[tuple, int] = {}
     for number, moment in enumerate(trace.moments):
-        if moment.op.startswith("aten::conv") or moment.op in MATRIX_PRODUCTS:
+        if "convolution" in moment.op or moment.op in MATRIX_PRODUCTS:
             made = results.get(number)
             if made is None or made.itemsize not in own:
                 shape = None if made is None else made.shape

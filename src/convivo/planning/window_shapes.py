@@ -69,6 +69,19 @@ def _convolution(
     return NotImplemented if made is None else make.blank((batch, first, *made), x.dtype)
 
 
+def _convolution_by_onednn(
+    make: Maker,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    padding: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Any:
+    return _convolution(make, x, weight, bias, stride, padding, dilation, False, (0,), groups)
+
+
 def _convolution_backward(
     make: Maker, gradient: Tensor, x: Tensor, weight: Tensor, bias: Sequence[int] | None, *rest: Any
 ) -> Any:
@@ -144,6 +157,7 @@ def _unpool(make: Maker, x: Tensor, places: Tensor, size: Sequence[int], *rest: 
 WINDOWS: dict[str, Rule] = {
     "aten::convolution": _convolution,
     "aten::convolution_backward": _convolution_backward,
+    "aten::mkldnn_convolution": _convolution_by_onednn,
     **dict.fromkeys((f"aten::max_pool{d}d_with_indices" for d in (2, 3)), _max_pool),
     **dict.fromkeys((f"aten::max_pool{d}d_with_indices_backward" for d in (2, 3)), _of_the_input),
     **dict.fromkeys((f"aten::avg_pool{d}d" for d in (2, 3)), _avg_pool),

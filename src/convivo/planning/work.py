@@ -7,7 +7,7 @@ count with the same rules, so that what is a byte moved cancels out.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -134,6 +134,10 @@ def work_of(name: str, args: tuple, out: object) -> Iterator[Work]:
         yield from _convolution(args, out)
     elif name == "convolution_backward":
         yield from _convolution_backward(args)
+    elif name == "mkldnn_convolution":
+        x, weight, _, padding, stride, dilation, groups = args
+        settings = (stride, padding, dilation, False, [0] * len(stride), groups)
+        yield replace(_convolved("conv_forward", out, x, weight, settings), native=False)
     else:
         given, made = list(tensors(args)), list(tensors(out))
         if not made:

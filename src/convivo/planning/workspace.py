@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 from convivo.planning.conv_layer import WIDE, lane
-from convivo.planning.conv_workspace import convolution, convolution_backward, unwritten
+from convivo.planning.conv_workspace import (
+    convolution,
+    convolution_backward,
+    convolution_by_onednn,
+    unwritten,
+)
 from convivo.planning.tile_kernels import has_tiles
 from convivo.processor import processor_words
 
@@ -79,6 +84,7 @@ def _bernoulli(args: tuple, out: Any) -> int:
 WORKSPACE: dict[str, Rule] = {
     "aten::convolution": convolution,
     "aten::convolution_backward": convolution_backward,
+    "aten::mkldnn_convolution": convolution_by_onednn,
     "aten::native_batch_norm_backward": _norm_backward,
     "aten::add": _promoted,
     "aten::sub": _promoted,
