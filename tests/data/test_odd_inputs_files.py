@@ -78,9 +78,9 @@ TABLE: dict[str, Reads | Refused | PartOf] = {
     f"{SPLEEN}participants.tsv": PartOf("the layout bids"),
     f"{SPLEEN}dataset_description.json": PartOf("the layout bids"),
     "nifti_corrupt/truncated.nii.gz": Refused("it is truncated"),
-    "nifti_corrupt/empty.nii.gz": Refused("Empty file"),
+    "nifti_corrupt/empty.nii.gz": Refused("an empty file"),
     "nifti_corrupt/not_gzip.nii.gz": Refused("is not a gzip file"),
-    "nifti_corrupt/text.nii": Refused("Cannot work out file type"),
+    "nifti_corrupt/text.nii": Refused("cannot work out file type"),
     # its 63 NaN are the problem `non-finite` of an inspection (below)
     "nifti_corrupt/nan_voxels.nii.gz": Reads(
         (1, 34, 52, 35), "RAS", lambda raw: np.isnan(raw.array).sum() == 63

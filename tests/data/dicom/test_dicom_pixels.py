@@ -222,7 +222,7 @@ def test_damaged_compressed_pixels_are_an_error(dicom, tmp_path):
         ({"SamplesPerPixel": 5}, "bits make sense"),
         ({"RescaleSlope": 0}, "the scale of the pixels is not 0; got slope 0"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "got a mosaic"),
-        ({"NumberOfFrames": "many"}, "readable dicom file; got ValueError"),
+        ({"NumberOfFrames": "many"}, "readable dicom file; got invalid"),
     ],
 )
 def test_headers_that_promise_nonsense_are_refused_before_memory_is_taken(

@@ -191,7 +191,7 @@ def test_damaged_idx_files(tmp_path):
         "short.idx.gz": (gzip.compress(content[:-1]), "truncated"),
         "cut.idx.gz": (gzip.compress(content)[:-6], "truncated"),
         "long.idx.gz": (gzip.compress(content + b"\0"), "got more bytes"),
-        "plain.idx.gz": (content, "BadGzipFile"),
+        "plain.idx.gz": (content, "not a gzipped file"),
     }
     for name, (bad, message) in cases.items():
         (tmp_path / name).write_bytes(bad)

@@ -127,7 +127,7 @@ def test_truncated_files_are_never_half_read(tmp_path, suffix):
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n rest"])
 def test_what_is_no_image_is_a_read_error(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ReadError, match=r"a\.png: must be a readable images file; got"):
+    with pytest.raises(ReadError, match=r"a\.png: must be a readable image file; got"):
         read(tmp_path / "a.png")
 
 
@@ -136,7 +136,7 @@ def test_decompression_bomb_is_refused(tmp_path):
     head = struct.pack(">IIBBBBB", 100_000, 100_000, 16, 2, 0, 0, 0)
     chunk = b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
     (tmp_path / "a.png").write_bytes(small[:12] + chunk + small[12 + len(chunk) :])
-    with pytest.raises(ReadError, match="DecompressionBombError"):
+    with pytest.raises(ReadError, match="exceeds limit"):
         read_header(tmp_path / "a.png")
 
 

@@ -15,7 +15,7 @@ from convivo.data.readers import (
     stem_of,
     write_labels,
 )
-from convivo.data.readers.failures import missing_extra, reading
+from convivo.data.readers.failures import missing_extra, reading, reason
 from convivo.errors import ReadError, UsageError
 
 
@@ -97,3 +97,22 @@ def test_the_registry_imports_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("two lines"), "KeyError: 'two lines'"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("7"), "ValueError: 7"),
+        (OSError("Cannot read it."), "cannot read it"),
+        (OSError("DICOM without pixels"), "DICOM without pixels"),
+    ],
+)
+def test_a_reason_names_its_kind_only_where_its_text_is_no_sentence(error, told, tmp_path):
+    assert reason(error, tmp_path / "a.png") == told
+
+
+def test_of_an_empty_file_nothing_else_is_told(tmp_path):
+    (tmp_path / "a.png").touch()
+    assert reason(OSError("cannot identify"), tmp_path / "a.png") == "an empty file"

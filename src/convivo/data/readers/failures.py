@@ -26,9 +26,18 @@ def truncated(path: object, got: str) -> ReadError:
 
 
 def reason(error: BaseException, path: Path) -> str:
-    """A foreign error on one line, short enough for one message that names the path before."""
-    text = " ".join(str(error).replace(str(path), path.name).split()) or "no further reason"
-    return f"{type(error).__name__}: {text[:200]}"
+    """A foreign error on one line, short enough for one message that names the path before.
+
+    Its kind is named only where its text is no sentence, as that of a KeyError.
+    """
+    if path.is_file() and not path.stat().st_size:
+        return "an empty file"
+    words = " ".join(str(error).replace(str(path), path.name).split()).rstrip(".").split()
+    if len(words) <= 1 or words[0][0] in "'\"":
+        return " ".join((f"{type(error).__name__}:", *words)).rstrip(":")
+    if words[0].isalpha() and words[0].istitle():
+        words[0] = words[0].lower()
+    return " ".join(words)[:200]
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> UsageError:
@@ -66,5 +75,5 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         if isinstance(error, EOFError) or TRUNCATION.search(str(error)):
             raise truncated(path, reason(error, path)) from error
         remedy = "Replace the file or leave it out"
-        rule, got = f"must be a readable {kind} file", reason(error, path)
+        rule, got = f"must be a readable {kind.removesuffix('s')} file", reason(error, path)
         raise ReadError(path, rule, got, remedy) from error
