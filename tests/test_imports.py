@@ -33,10 +33,10 @@ LEVELS = {
     "verbs": 10,
     "console": 11,
     "lab": 11,
-    "options": 11,
-    "cli": 12,
-    "__main__": 13,
-    "__init__": 13,
+    "commands": 12,
+    "cli": 13,
+    "__main__": 14,
+    "__init__": 14,
 }
 NEVER = {"architectures": {"data"}, "planning": {"data", "tasks"}}
 """Beyond the levels: these two work on modules and sizes, whatever the data."""
