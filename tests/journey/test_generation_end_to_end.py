@@ -57,7 +57,9 @@ def test_a_generator_is_trained_and_judged(kind: str, imitated: Callable[[str], 
     _, run = imitated(kind)
     found = valid("evaluation", run.evaluation)
     assert found["task"] == "generate"
-    assert {"fid", "fid_floor", "diversity", "nearest_train"} == set(found["metrics"])
+    assert {
+        "fid", "fid_floor", "diversity", "nearest_train", "two_sample_auroc",
+    } == set(found["metrics"])  # fmt: skip
     assert found["metrics"]["fid"]["value"] >= 0
     features = found["metrics"]["fid"]["features"]
     assert features["sha256"] == run.plan["features"]["sha256"]

@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 
 from convivo.errors import DataError, ShapeError
 from convivo.metrics.intervals import RESAMPLES, Entry, Resampled, entry, pool, ratio
+from convivo.metrics.two_samples import two_sample_auroc
 
 ROWS = 512  # items whose distances to all others are held at once
 
@@ -72,7 +73,7 @@ def generation_metrics(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Entry]:
-    """`fid`, `fid_floor`, `diversity`, `nearest_train`.
+    """`fid`, `fid_floor`, `diversity`, `nearest_train`, `two_sample_auroc`.
 
     `fid` is the Fréchet distance of generated against test items, `fid_floor` that of as many
     training items against the same test items: nothing that is drawn from the training
@@ -99,7 +100,8 @@ def generation_metrics(
     near = [nearest(x, train)[0] for x in (generated, test)]
     for name, (own, other) in (("diversity", pairs), ("nearest_train", near)):
         found[name] = _quotient(own, other, units, seed=seed, resamples=resamples)
-    return found
+    told = two_sample_auroc(generated, test, units, seed=seed, resamples=resamples)
+    return found | {"two_sample_auroc": told}
 
 
 def _pair_distances(items: np.ndarray, rng: np.random.Generator) -> np.ndarray:

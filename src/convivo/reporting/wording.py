@@ -81,6 +81,8 @@ WORDINGS = {
     "nearest_train": Wording("Nearest training case", "other", "mean distance of generated images "
                              "to the most similar training case over that of test images; well "
                              "below 1 they are copies"),
+    "two_sample_auroc": Wording("Told from real ones", "other", "area under the ROC curve of a "
+                                "classifier of generated against real images; 0.5 is chance"),
 }  # fmt: skip
 
 MEANS = ("dice", "iou", "nsd", "hd95", "volume_error")
