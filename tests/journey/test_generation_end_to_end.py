@@ -209,6 +209,7 @@ def test_parts_without_a_distribution_are_refused(tmp_path: Path) -> None:
     [
         ("task.ema=1", r"task.ema: a share below 1; got 1.0"),
         ("task.penalty=5", r"task.penalty: the weight of wgan-gp's slopes; got nonsaturating"),
+        ("task.loss=wgan-gp task.r1=1", r"task.r1: the weight of slopes at real images; got wgan"),
         ("task.loss=mse", r"task.loss: a loss to generate with; got 'mse'. Use nonsaturating"),
         ("input.size=[20,20]", r"dcgan: every axis must be a power of two, 16 or more; got"),
     ],
@@ -222,5 +223,6 @@ def test_settings_that_cannot_be_are_refused(
 ) -> None:
     data, _ = imitated("cells")
     line = ["train", str(data), "--out", str(tmp_path / "run"), "--epochs", "1", "-q"]
-    assert main([*line, "--task", "generate", "--set", settings]) == 2
+    asked = [word for one in settings.split() for word in ("--set", one)]
+    assert main([*line, "--task", "generate", *asked]) == 2
     assert re.search(message, capsys.readouterr().err)

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from convivo.architectures.create import create
-from convivo.tasks.generate import Generate
+from convivo.tasks.generate import SLOPES_EVERY, Generate
 
 LOSSES = ("nonsaturating", "hinge", "wgan-gp")
 
@@ -42,11 +42,31 @@ def test_losses_are_the_published_ones() -> None:
         torch.testing.assert_close(own, expected)
 
 
-def test_gradient_penalty_holds_slopes_at_one() -> None:
-    class Linear(torch.nn.Module):
-        def forward(self, x: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-            return 3.0 * x.flatten(1)[:, :1]
+class Linear(torch.nn.Module):
+    def forward(self, x: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return 3.0 * x.flatten(1)[:, :1]
 
+
+def test_slopes_at_real_images_are_weighed_for_the_steps_between() -> None:
+    net, images = network(), real()
+    net.discriminator = Linear()
+    labels = torch.zeros(4, dtype=torch.int64)
+    found = Generate(r1=2.0).slopes(net, images, labels)
+    assert found.item() == pytest.approx(SLOPES_EVERY * 2 / 2 * 3**2)
+
+
+def test_plans_know_of_the_slopes() -> None:
+    net, images, labels = network(), real(), torch.zeros(4, dtype=torch.int64)
+    torch.manual_seed(3)
+    without = Generate().step(net, images, labels)
+    torch.manual_seed(3)
+    task = Generate(r1=0.5)
+    more = task.step(net, images, labels) - without
+    torch.testing.assert_close(more, task.slopes(net, images, labels))
+    assert more.item() > 0
+
+
+def test_gradient_penalty_holds_slopes_at_one() -> None:
     net, images = network(), real()
     net.discriminator = Linear()
     labels = torch.zeros(4, dtype=torch.int64)

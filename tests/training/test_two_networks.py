@@ -66,7 +66,10 @@ class Training:
         journal = Journal(self.folder, Progress("step", 1), rest=0.0)
         journal.resume(self.state)
         task = self.task
-        update = adversarial_update(task.create, every=task.every, ema=task.ema)
+        slopes = task.slopes if task.r1 else None
+        update = adversarial_update(
+            task.create, every=task.every, ema=task.ema, slopes=slopes, slopes_every=2
+        )
         return fit(
             self.state, batches, task.judge, schedule=SCHEDULE, validate=score, journal=journal,
             update=update,
@@ -83,6 +86,7 @@ class Training:
 
 KINDS = {
     "plain": (Generate(), {}),
+    "slopes": (Generate(r1=1.0), {}),
     "penalty": (Generate(loss="wgan-gp", every=2), {"discriminator_norm": "layer"}),
     "spectral": (
         Generate(loss="hinge", conditional=True, classes=("a", "b")),
@@ -110,6 +114,19 @@ def test_killed_run_goes_on_to_the_same_bits(kind: str, step: int, tmp_path) -> 
     assert training.tensors() == whole.tensors()
     best = [run.folder / "weights.safetensors" for run in (training, whole)]
     assert best[0].read_bytes() == best[1].read_bytes()
+
+
+def test_slopes_are_asked_for_in_every_so_many_th_step(tmp_path, monkeypatch) -> None:
+    training, asked = Training(tmp_path, Generate(r1=1.0)), []
+    real = Generate.slopes
+
+    def slopes(task, network, images, targets):
+        asked.append(training.state.step)
+        return real(task, network, images, targets)
+
+    monkeypatch.setattr(Generate, "slopes", slopes)
+    training.start()
+    assert asked == list(range(0, SCHEDULE.steps, 2))
 
 
 def test_the_rate_rises_and_stays(tmp_path) -> None:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from convivo.metrics.generation import frechet_distance, generation_metrics
 from convivo.tasks.task import Line
 
+SLOPES_EVERY = 8  # steps: those at real images cost another pass and its derivative
+
 
 @dataclass(frozen=True, kw_only=True)
 class Generate:
@@ -26,6 +28,8 @@ class Generate:
         loss: "nonsaturating" (the generator maximises the log probability that its images are
             real), "hinge", or "wgan-gp" (distance of the distributions, slopes held at 1).
         penalty: weight of the slopes' deviation, for "wgan-gp".
+        r1: weight of the slopes at real images, for the other losses: what keeps a discriminator
+            that could tell all images apart from leaving its generator without a gradient.
         every: the generator learns in every so many-th step, the discriminator in each.
         ema: share of the old weights in each update of the generator's running mean, which is what
             is kept, shown and measured. 0: the weights themselves.
@@ -36,6 +40,7 @@ class Generate:
     channels: int = 1
     loss: Literal["nonsaturating", "hinge", "wgan-gp"] = "nonsaturating"
     penalty: float = 10.0
+    r1: float = 0.0
     every: int = 1
     ema: float = 0.99
     name: ClassVar[str] = "generate"
@@ -57,8 +62,9 @@ class Generate:
         return ["nearest_train", "distance"]
 
     def step(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
-        """Both losses of a DCGAN, for plans: at its peak a step holds less than this."""
-        return self.judge(network, images, targets) + self.create(network, images, targets)
+        """All losses of a DCGAN, for plans: at its peak a step holds less than this."""
+        losses = self.judge(network, images, targets) + self.create(network, images, targets)
+        return losses + self.slopes(network, images, targets) if self.r1 else losses
 
     def judge(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
         """The discriminator's loss: images (B, C, *S), targets (B,) classes.
@@ -76,6 +82,15 @@ class Generate:
             slopes = self._slopes(network.discriminator, images, made, labels)
             return fake.mean() - real.mean() + self.penalty * ((slopes - 1) ** 2).mean()
         return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def slopes(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
+        """What every `SLOPES_EVERY`-th step adds to `judge`: `r1` halves of |slope|^2, for all.
+
+        Source: Mescheder et al. 2018, arXiv:1801.04406 (R1); taken lazily as in Karras et al. 2020,
+        arXiv:1912.04958.
+        """
+        slope = self._slope(network.discriminator, images, self._labels(targets))
+        return SLOPES_EVERY * self.r1 / 2 * slope.square().sum(dim=1).mean()
 
     def create(self, network: Any, images: Tensor, targets: Tensor) -> Tensor:
         """The generator's loss, of as many new images as `images` has."""
@@ -98,10 +113,15 @@ class Generate:
         Source: Gulrajani et al. 2017, arXiv:1704.00028.
         """
         share = torch.rand(len(images), *[1] * (images.dim() - 1), device=images.device)
-        between = (share * images + (1 - share) * made).requires_grad_(True)
-        judged = discriminator(between, labels).float().sum()
-        (slope,) = torch.autograd.grad(judged, between, create_graph=True)
-        return slope.flatten(1).norm(dim=1)
+        between = share * images + (1 - share) * made
+        return self._slope(discriminator, between, labels).norm(dim=1)
+
+    def _slope(self, discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
+        """(B, n) the judgement's gradient at images."""
+        images = images.detach().requires_grad_(True)
+        judged = discriminator(images, labels).float().sum()
+        (slope,) = torch.autograd.grad(judged, images, create_graph=True)
+        return slope.flatten(1)
 
     def decode(self, logits: Tensor) -> Tensor:
         """Images as they are."""

@@ -19,13 +19,16 @@ from convivo.training.state import State
 from convivo.training.update import FP16_SCALE, Step, Update, clip, note_skip, passes, take_back
 
 
-def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
+def adversarial_update(
+    create: Step, *, every: int, ema: float, slopes: Step | None = None, slopes_every: int = 1
+) -> Update:
     """The update of `fit` for a generator and a discriminator; its `step` is the latter's loss.
 
     Args:
         create: (network, images, targets) -> the generator's loss.
         every: the generator learns in every so many-th step.
         ema: share of the old weights in each update of `state.average`.
+        slopes: what the discriminator's loss has beside `step`, in every so many-th step.
     """
 
     def update(
@@ -54,8 +57,11 @@ def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
             optimizer.step()
             return value
 
+        judge = step
+        if slopes is not None and state.step % slopes_every == 0:
+            judge = _sum(step, slopes)
         try:
-            judged = learn(step, network.generator, state.rival)
+            judged = learn(judge, network.generator, state.rival)
             made: float | None = 0.0
             if judged is not None and state.step % every == 0:
                 made = learn(create, network.discriminator, state.optimizer)
@@ -71,6 +77,13 @@ def adversarial_update(create: Step, *, every: int, ema: float) -> Update:
         return judged
 
     return update
+
+
+def _sum(one: Step, other: Step) -> Step:
+    def both(network: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return one(network, images, targets) + other(network, images, targets)
+
+    return both
 
 
 def _set_rate(state: State, schedule: Schedule) -> None:

@@ -21,7 +21,7 @@ from convivo.data.split import Split
 from convivo.data.store import Store
 from convivo.evaluation.answers import validation_answers
 from convivo.progress import Progress
-from convivo.tasks.generate import Generate
+from convivo.tasks.generate import SLOPES_EVERY, Generate
 from convivo.tasks.task import Task
 from convivo.training.adversarial import adversarial_update
 from convivo.training.averaging import averaged
@@ -141,7 +141,10 @@ def build_update(plan: Plan, task: Task) -> Update:
     if not isinstance(task, Generate):
         ema = ema_of(plan)
         return averaged(train_step, ema) if ema > 0 else train_step
-    return adversarial_update(task.create, every=task.every, ema=task.ema)
+    return adversarial_update(
+        task.create, every=task.every, ema=task.ema,
+        slopes=task.slopes if task.r1 else None, slopes_every=SLOPES_EVERY,
+    )  # fmt: skip
 
 
 def build_optimizer(plan: Plan, network: nn.Module) -> torch.optim.Optimizer:

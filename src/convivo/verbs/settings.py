@@ -111,7 +111,7 @@ class TaskSettings(_Section):
     loss: to regress "mse" or "huber", to reconstruct "mse" or "l1", to generate "nonsaturating",
     "hinge" or "wgan-gp". normal: the class that alone
     is trained on; others are anomalies to find. beta: weight of a variational code's divergence.
-    penalty, every, ema: see `tasks.generate.Generate`. feature_steps: of the network in whose
+    penalty, r1, every, ema: see `tasks.generate.Generate`. feature_steps: of the network in whose
     features generated images are judged. instances: whether label maps number objects that are told
     apart (see `tasks.instances`). regions: name -> label values that belong to it, instead of
     classes; regions_class_order: the value that each is written as (see `tasks.regions`).
@@ -121,6 +121,7 @@ class TaskSettings(_Section):
     normal: str | None = None
     beta: NonNegativeFloat | None = None
     penalty: NonNegativeFloat | None = None
+    r1: NonNegativeFloat | None = None
     every: PositiveInt | None = None
     ema: NonNegativeFloat | None = None
     feature_steps: PositiveInt | None = None

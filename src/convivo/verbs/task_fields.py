@@ -20,7 +20,7 @@ OF_TASK: Mapping[str, frozenset[str]] = {
     "segment": frozenset({"instances", "regions", "regions_class_order"}),
     "regress": frozenset({"loss"}),
     "reconstruct": frozenset({"loss", "normal", "beta"}),
-    "generate": frozenset({"loss", "penalty", "every", "ema", "feature_steps"}),
+    "generate": frozenset({"loss", "penalty", "r1", "every", "ema", "feature_steps"}),
 }
 """Task -> its keys of the section `task` of the configuration."""
 RAREST, SIZE_SHARE = 0.01, 0.25  # objects smaller than a share of a small training object are none
@@ -201,12 +201,16 @@ def _generate(
     if wish.penalty is not None and loss != "wgan-gp":
         remedy = "Leave it out, or set task.loss=wgan-gp"
         raise ConfigError("task.penalty", "the weight of wgan-gp's slopes", loss, remedy)
+    if wish.r1 is not None and loss == "wgan-gp":
+        remedy = "Leave it out, or set task.penalty"
+        raise ConfigError("task.r1", "the weight of slopes at real images", loss, remedy)
     return {
         "classes": classes,
         "conditional": conditional,
         "channels": len(settings.input.channels or ()) or facts.channels,
         "loss": loss,
         "penalty": 10.0 if wish.penalty is None else wish.penalty,
+        "r1": (0.0 if loss == "wgan-gp" else 1.0) if wish.r1 is None else wish.r1,
         "every": wish.every or (5 if loss == "wgan-gp" else 1),
         "ema": 0.99 if wish.ema is None else wish.ema,
     }
