@@ -150,6 +150,7 @@ def test_generators_are_narrow_and_quick_unless_slopes_are_penalised() -> None:
     penalised, _ = choose(pictures, Settings(task={"loss": "wgan-gp"}))
     own, _ = choose(pictures, Settings(task={"loss": "wgan-gp"}, train={"lr": 3e-4}))
     assert (plain.net.width, plain.train.lr) == (0.25, 1e-3)
+    assert plain.train.patience == 0
     assert (penalised.train.lr, own.train.lr) == (2e-4, 3e-4)
 
 

@@ -176,6 +176,8 @@ def _train(facts: Facts, section: TrainSettings, reasons: list[str]) -> TrainSet
         balance=0.5 if uneven else 0.0,
         label_smoothing=0.0,
         ema=0.0,
+        # the distance of generated images falls by fits and starts
+        patience=0 if facts.task == "generate" else None,
         border_sigma=_border_sigma(section, segment),
     )
 
