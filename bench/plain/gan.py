@@ -7,7 +7,6 @@ Of signals and volumes it has the same layers along one axis and along three.
 Run: python bench/plain/gan.py runs/mnist_gan --seconds 600 --out mnist_gan_plain.json
 """
 
-import numpy as np
 import torch
 from plain_parts import Task
 from torch import nn
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from convivo.data.store import build_store
 from convivo.verbs.evaluate import own_data
+from convivo.verbs.imitation import seen_images
 from convivo.verbs.measure import measure
 from convivo.verbs.run import as_run
 from convivo.verbs.setup import build_preparation
@@ -96,7 +96,7 @@ def main():
     inspection, preparation = own_data(run), build_preparation(run.plan)
     cases = {case.id: case for case in inspection.cases}
     store = build_store(lambda name: inspection.load(cases[name]), task.train, preparation)
-    images = torch.from_numpy(np.stack([np.asarray(one, np.float32) for one in store.images]))
+    images = torch.from_numpy(seen_images(run.plan, store))
     task.restart()
     network = OnTheGrid(trained(task, images).eval(), tuple(images.shape[2:]))
     found = measure(
