@@ -2,8 +2,8 @@
 
 For one volume of few channels torch 2.13 takes a kernel of its own on CPUs (`slow_conv3d`): it
 copies every window into columns, 27 times the volume for kernels of 3, and multiplies them with the
-weights. Two volumes at once it gives to oneDNN, which needs no columns: a fifth of the memory, and
-in small networks half of the time. In inference mode one volume is given to oneDNN as well.
+weights. Two volumes at once it gives to oneDNN, which needs no columns and less time. In inference
+mode one volume is given to oneDNN as well.
 """
 
 from math import prod
