@@ -1,58 +1,52 @@
 """Seconds of a LeNet-5 epoch on MNIST: `convivo train` against the usual tutorial script.
 
-The tutorial: a Dataset that makes each image a picture and a tensor again, a DataLoader (64 items,
-shuffled), SGD with momentum, no augmentation; all 60,000 images. Ours: as shipped (it augments, and
-keeps 5,000 images to choose the weights by), and without augmentation. Both have the same number of
-epochs; an epoch is told per 60,000 images. They take turns in one run.
+The tutorial, as PyTorch's example for MNIST has it: torchvision's data set and transforms (to a
+tensor, normalised), a DataLoader (64 items, shuffled), all 60,000 images, no augmentation; SGD with
+momentum. Ours: as shipped (it augments, and keeps 5,000 images to choose the weights by), and
+without augmentation. All have the same number of epochs; an epoch is told per 60,000 images. Each
+side runs in a process of its own, the sides in turns; in the peers' environment.
 Run: python bench/lenet_epoch.py ../shared/data/mnist --rounds 3 --epochs 3 --out FILE.md
 """
 
 import argparse
 import gzip
+import importlib
 import json
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from peers import torchvision_networks
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import convivo
 from convivo.processor import processor_name
 
 GATE, IMAGES = 4.0, 60_000
+SIDES = ("tutorial", "convivo, as shipped", "convivo, no augmentation")
 
 
-def idx(path, skip):
-    """The bytes of an IDX file, packed or not, past its head."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rb") as file:
-        return np.frombuffer(file.read(), np.uint8, offset=skip)
-
-
-class Digits(Dataset):
-    """As the tutorial's own data set."""
-
-    def __init__(self, folder, part):
-        parts = {path.name: path for path in Path(folder).iterdir() if path.name.startswith(part)}
-        images, labels = (
-            next(path for name, path in parts.items() if kind in name)
-            for kind in ("images", "labels")
-        )
-        self.images = idx(images, skip=16).reshape(-1, 28, 28)
-        self.labels = idx(labels, skip=8)
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, number):
-        picture = Image.fromarray(self.images[number])
-        tensor = torch.from_numpy(np.array(picture, np.float32)[None]).div(255)
-        return (tensor - 0.1307) / 0.3081, int(self.labels[number])
+def data_sets(folder, root):
+    """torchvision's, of the IDX files in `folder`, packed or not; it wants them in `root`."""
+    torchvision_networks()  # makes its import possible
+    datasets = importlib.import_module("torchvision.datasets")
+    transforms = importlib.import_module("torchvision.transforms")
+    raw = Path(root) / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in Path(folder).glob("*ubyte*"):
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rb") as file, (raw / path.name.removesuffix(".gz")).open("wb") as out:
+            shutil.copyfileobj(file, out)
+    usual = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+    change = transforms.Compose(usual)
+    return [datasets.MNIST(root, train=train, transform=change) for train in (True, False)]
 
 
 def lenet():
@@ -63,10 +57,10 @@ def lenet():
     )  # fmt: skip
 
 
-def tutorial(folder, epochs, seed):
+def tutorial(folder, epochs, seed, out):
     """Seconds of an epoch, and the percentage of test images it gets wrong."""
     torch.manual_seed(seed)
-    train, test = Digits(folder, "train"), Digits(folder, "t10k")
+    train, test = data_sets(folder, out)
     net, seconds = lenet(), []
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     for _ in range(epochs):
@@ -82,18 +76,36 @@ def tutorial(folder, epochs, seed):
     return statistics.median(seconds), 100 * wrong / len(test)
 
 
-def ours(folder, epochs, seed, settings=()):
-    with tempfile.TemporaryDirectory() as out:
-        run = convivo.train(
-            folder, out=Path(out) / "run", net="lenet5", epochs=epochs, seed=seed,
-            settings=settings, quiet=True,
-        )  # fmt: skip
-        lines = (Path(out) / "run" / "metrics.jsonl").read_text().splitlines()
-        marks = [json.loads(line) for line in lines]
-        batch, error = run.plan["batch"], 1 - run.evaluation["metrics"]["accuracy"]["value"]
+def ours(folder, epochs, seed, out, settings):
+    run = convivo.train(
+        folder, out=Path(out) / "run", net="lenet5", epochs=epochs, seed=seed, settings=settings,
+        quiet=True,
+    )  # fmt: skip
+    lines = (Path(out) / "run" / "metrics.jsonl").read_text().splitlines()
+    marks = [json.loads(line) for line in lines]
+    batch, error = run.plan["batch"], 1 - run.evaluation["metrics"]["accuracy"]["value"]
     steps = np.diff([0, *(mark["step"] for mark in marks)])
     passed = np.diff([0.0, *(mark["seconds"] for mark in marks)])
     return statistics.median(passed / (steps * batch)) * IMAGES, 100 * error
+
+
+def work(args):
+    """One side, in this process."""
+    with tempfile.TemporaryDirectory() as out:
+        given = args.data, args.epochs, args.seed, out
+        if args.side == "tutorial":
+            return tutorial(*given)
+        plain = ("augment.enabled=false",) if args.side.endswith("no augmentation") else ()
+        return ours(*given, plain)
+
+
+def turn(args, side, seed):
+    """One side, in a process of its own."""
+    command = [sys.executable, __file__, args.data, "--side", side, "--seed", str(seed)]
+    command += ["--epochs", str(args.epochs)]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    print(side, found.stdout.splitlines()[-1], flush=True)
+    return json.loads(found.stdout.splitlines()[-1])
 
 
 def main():
@@ -101,16 +113,17 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    plain = ("augment.enabled=false",)
-    sides = {"tutorial": tutorial, "convivo, as shipped": ours, "convivo, no augmentation": ours}
-    found = {name: [] for name in sides}
+    if args.side:
+        print(json.dumps(work(args)))
+        return
+    found = {side: [] for side in SIDES}
     for number in range(args.rounds):
-        for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
-            more = (plain,) if name.endswith("no augmentation") else ()
-            found[name].append(sides[name](args.data, args.epochs, number, *more))
-            print(name, found[name][-1], flush=True)
+        for side in SIDES[:: 1 if number % 2 == 0 else -1]:
+            found[side].append(turn(args, side, number))
     text = table(found, args)
     print(text)
     if args.out:

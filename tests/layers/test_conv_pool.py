@@ -104,8 +104,25 @@ def test_other_activations_and_other_ways_of_computing_go_through_the_layers():
     assert fits(x, conv, nn.ReLU(), pool)
     assert not fits(x, conv, nn.GELU(), pool)
     assert not fits(x.to("meta"), conv, nn.ReLU(), pool)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
         assert not fits(x, conv, nn.ReLU(), pool)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("learning", [True, False])
+def test_in_bfloat16_it_is_as_near_to_float32_as_the_layers(kind, activation, learning):
+    torch.manual_seed(0)
+    x = torch.randn(64, 2, 14, 18, requires_grad=learning)
+    conv, pool = Conv(2, 8, 5, padding=(2, 1)), Pool(2, kind=kind)
+    exact = both(x, conv, activation, pool)[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert fits(x, conv, activation, pool)
+        found, layers = both(x, conv, activation, pool)
+    assert found[0].dtype == layers[0].dtype == torch.bfloat16
+    for one, other, wanted in zip(found, layers, exact, strict=True):
+        ours, theirs = (float((way.float() - wanted).norm()) for way in (one, other))
+        assert 0 < ours < 1.5 * theirs
 
 
 def test_a_layer_somebody_watches_is_called_by_itself():

@@ -147,6 +147,11 @@ CALLS = [
     ("aten::mul_", aten.mul_, (image(), torch.tensor(2.0))),
     ("aten::relu_", aten.relu_, (image(),)),
     *((f"aten::{name}", getattr(aten, name), arguments) for name, arguments in window_calls()),
+    (
+        "mkldnn::_linear_pointwise",
+        torch.ops.mkldnn._linear_pointwise,
+        (torch.randn(4, 3), torch.randn(3, 5).t(), None, "none", [], ""),
+    ),
     *((f"aten::{name}", getattr(aten, name), (image(),)) for name in ONE),
     *((f"aten::{name}", getattr(aten, name), (image(), image())) for name in TWO),
     *((f"aten::{name}", getattr(aten, name), arguments) for name, arguments in other_calls()),

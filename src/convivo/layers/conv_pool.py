@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from convivo.layers.conv_pool_kernel import ACTIVATIONS
+from convivo.layers.conv_pool_kernel import ACTIVATIONS, computed_in
 from convivo.layers.convolution import Conv
 from convivo.layers.pooling import Pool
 
@@ -11,6 +11,7 @@ from convivo.layers.pooling import Pool
 FEW, FEW_LATER = 2, 6  # input channels; where the input needs a gradient
 LEAST_ITEMS, LEAST_ITEMS_LATER = 8, 64
 LEAST_KERNEL_LATER = 5
+NUMBERS = (torch.float32, torch.bfloat16)
 
 
 def conv_pool(x: Tensor, conv: Conv, activation: nn.Module, pool: Pool) -> Tensor:
@@ -33,7 +34,9 @@ def fits(x: Tensor, conv: Conv, activation: nn.Module, pool: Pool) -> bool:
     """Whether the operation can do what these layers do: windows of 2 by 2 that leave nothing."""
     if torch.compiler.is_compiling() or x.dim() != 4 or x.device.type != "cpu":
         return False
-    if x.dtype != torch.float32 or conv.weight.dtype != x.dtype or torch.is_autocast_enabled("cpu"):
+    if conv.weight.dtype != torch.float32 or computed_in(x) not in NUMBERS:
+        return False
+    if not torch.is_autocast_enabled("cpu") and x.dtype != torch.float32:
         return False
     if type(activation) not in ACTIVATIONS or any(map(_hooked, (conv, activation, pool))):
         return False

@@ -4,7 +4,8 @@ Kernels for convolution are made for many channels; at one or six they and the p
 take most of a small network's time. Here a pooling window, 2 by 2 outputs of the convolution, is
 one column of a matrix product: all four look at the same (k + 1) by (k + 1) samples. The items lie
 innermost in memory, so that everything around the product runs over them in long rows. Same sums,
-other order: results agree with the layers one by one to float's last digits.
+other order: results agree with the layers one by one to float's last digits. Under autocast all of
+it is in bfloat16 but for the sums of the products, and those that make the parameters' gradients.
 Letters: N items, C channels in, D out, k kernel, H, W padded input, Y, X pooled output.
 """
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from convivo.geometry import Axes
+from convivo.layers.products import product
 
 aten = torch.ops.aten
 
@@ -74,16 +76,17 @@ class Form:
         below, right = 2 * self.outputs * each + columns, self.outputs * each + 1
         return wide.as_strided(shape, (below, right, each, rows * columns, columns, 1))
 
-    def spread(self, weight: Tensor) -> Tensor:
+    def spread(self, weight: Tensor, kind: torch.dtype) -> Tensor:
         """(D, C, k, k) -> (4 D, C (k + 1)^2), corners in the order of ties: row by row."""
         rows = self.channels * self.seen[0] * self.seen[1]
-        wide = weight.new_zeros(4 * self.outputs, rows)
+        wide = weight.new_zeros(4 * self.outputs, rows, dtype=kind)
         self.corners(wide).copy_(weight)
         return wide
 
     def gather(self, wide: Tensor) -> Tensor:
-        """The transpose of `spread`."""
-        return self.corners(wide).sum((0, 1))
+        """The transpose of `spread`, in float32 at least."""
+        exact = torch.promote_types(wide.dtype, torch.float32)
+        return self.corners(wide.to(exact)).sum((0, 1))
 
 
 class ConvPool(torch.autograd.Function):
@@ -99,14 +102,15 @@ class ConvPool(torch.autograd.Function):
         activation: type[nn.Module],
         kind: str,
     ) -> Tensor:
-        inner = _items_last(x, padding)
+        number = computed_in(x)
+        inner = _items_last(x, padding, number)
         form = Form(x.shape[1], tuple(inner.shape[1:3]), len(x), tuple(weight.shape[2:]),
                     len(weight))  # fmt: skip
-        wide = form.spread(weight)
+        wide = form.spread(weight, number)
         seen = form.windows(inner)
-        corners = torch.mm(wide, seen).view(4, form.outputs, -1)
+        corners = product(wide, seen).view(4, form.outputs, -1)
         overwrite, _ = ACTIVATIONS[activation]
-        offset = None if bias is None else bias[:, None]
+        offset = None if bias is None else bias[:, None].to(number)
         if kind == "max":
             y = corners.amax(0)
             y = overwrite(y if offset is None else y.add_(offset))
@@ -123,28 +127,36 @@ class ConvPool(torch.autograd.Function):
         seen, wide, corners, y = ctx.saved_tensors
         form, (_, back) = ctx.form, ACTIVATIONS[ctx.activation]
         flat = gradient.permute(1, 2, 3, 0).reshape(form.outputs, -1)
+        exact = torch.promote_types(flat.dtype, torch.float32)
         if ctx.kind == "max":
             flat = back(flat, y)
-            of_bias = flat.sum(1)
+            of_bias = flat.sum(1, dtype=exact)
             sent = _to_largest(flat, corners)
         else:
             sent = back((flat / 4).expand_as(corners), corners)
-            of_bias = sent.sum((0, 2))
+            of_bias = sent.sum((0, 2), dtype=exact)
         sent = sent.view(4 * form.outputs, -1)
-        of_weight = form.gather(torch.mm(sent, seen.t()))
+        of_weight = form.gather(product(sent, seen.t()))
         of_x = None
         if ctx.needs_input_grad[0]:
-            of_x = _items_first(form.fold(torch.mm(wide.t(), sent)), ctx.padding)
+            of_x = _items_first(form.fold(product(wide.t(), sent)), ctx.padding)
         return of_x, of_weight, of_bias if ctx.needs_input_grad[2] else None, None, None, None
 
 
-def _items_last(x: Tensor, padding: Axes) -> Tensor:
+def computed_in(x: Tensor) -> torch.dtype:
+    """What autocast asks for, else x's own."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype
+
+
+def _items_last(x: Tensor, padding: Axes, number: torch.dtype) -> Tensor:
     """(N, C, *S) -> (C, H, W, N), padded with zeros; no copy where it lies so already."""
     inner = x.permute(1, 2, 3, 0)
     if not any(padding):
-        return inner.contiguous()
+        return inner.to(number).contiguous()
     (p, q), (c, rows, columns, n) = padding, inner.shape
-    wide = x.new_zeros(c, rows + 2 * p, columns + 2 * q, n)
+    wide = x.new_zeros(c, rows + 2 * p, columns + 2 * q, n, dtype=number)
     wide[:, p : p + rows, q : q + columns] = inner
     return wide
 

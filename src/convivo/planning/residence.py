@@ -9,7 +9,10 @@ from convivo.planning.heap import LAST_THRESHOLD, Block, Heap
 
 TRAINING_STAYS = 8  # the middle of what trainings do
 KEPT_STEPS = 2  # until the heap of a training is as large as it gets
-MATRIX_PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm")
+MATRIX_PRODUCTS = (
+    "aten::linear", "aten::addmm", "aten::mm", "aten::bmm", "aten::baddbmm",
+    "mkldnn::_linear_pointwise",
+)  # fmt: skip
 
 
 def heap_peak(trace: Trace, *, keeps: bool, pins: int = 0, kernels: Collection[int] = ()) -> int:

@@ -126,6 +126,13 @@ def product(make: Maker, a: Tensor, b: Tensor) -> Any:
     return make.blank((a.shape[0], b.shape[1]), a.dtype)
 
 
+def product_by_onednn(
+    make: Maker, a: Tensor, turned: Tensor, bias: Tensor | None, activation: str, *rest: object
+) -> Any:
+    plain = bias is None and activation == "none"
+    return product(make, a, turned.t()) if plain else NotImplemented
+
+
 def sum_and_product(make: Maker, first: Tensor, a: Tensor, b: Tensor) -> Any:
     fits = first.dtype == a.dtype and first.shape == b.shape[1:]
     return product(make, a, b) if fits else NotImplemented

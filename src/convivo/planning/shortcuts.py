@@ -47,6 +47,7 @@ SHORTCUTS: dict[str, Rule] = {
     "aten::mse_loss_backward": shapes.like_second,
     "aten::mm": shapes.product,
     "aten::addmm": shapes.sum_and_product,
+    "mkldnn::_linear_pointwise": shapes.product_by_onednn,
     "aten::cat": shapes.cat,
     "aten::stack": shapes.stack,
     "aten::slice_backward": shapes.sized,

@@ -22,7 +22,7 @@ from convivo.planning.trace import Step
 # Operations whose speed per byte differs from that of a sum or product, as torch calls them. Those
 # not found here move bytes as fast as a sum does.
 NAMES = {
-    "matmul": "mm addmm bmm baddbmm addbmm mv dot",
+    "matmul": "mm addmm bmm baddbmm addbmm mv dot _linear_pointwise",
     "norm": """native_batch_norm native_group_norm native_layer_norm _native_batch_norm_legit
         _native_batch_norm_legit_no_training""",
     "norm_backward": """native_batch_norm_backward native_group_norm_backward
@@ -42,6 +42,7 @@ NAMES = {
     "update": "_fused_sgd_ _fused_adam_ _fused_adamw_",
 }
 KINDS = {name: kind for kind, names in NAMES.items() for name in names.split()}
+BY_ONEDNN = "_linear_pointwise"  # a product whose second factor lies turned
 FREE = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 DEVICE = torch.ops.prim.device.default
@@ -98,7 +99,8 @@ class Tally:
         else:
             self.called += 1
         name = func._overloadpacket.__name__
-        if func.is_view or name in FREE or func.namespace != "aten":
+        known = func.namespace == "aten" or name == BY_ONEDNN
+        if func.is_view or name in FREE or not known:
             return
         if name.startswith("_fused_"):
             self.handled += len(args[0])
@@ -169,6 +171,7 @@ def _precision(tensors: Sequence[Tensor]) -> str:
 def _product(name: str, given: list[Tensor]) -> int:
     """Of two matrices, or two batches of them; what is added comes first."""
     a, b = given[-2:]
+    b = b.t() if name == BY_ONEDNN else b
     return 2 * a.numel() * (b.shape[-1] if b.dim() > 1 else 1)
 
 

@@ -28,6 +28,7 @@ VALIDATION_SHARE = 0.1
 TRIAL_SHARE, TRIAL_STEPS = 0.04, 12
 DEFAULT_STEPS = 3000
 SMALL_MACS = 20e6
+PRODUCTS = {"lenet5"}  # small too, but its convolutions are products of ours: `layers.conv_pool`
 # A schedule that the clock cuts off never reaches its small learning rates: rather end early.
 MARGIN, EXAMPLES = 1.1, 1.3
 SAVING_SECONDS, DISK_BYTES_PER_SECOND = 0.1, 300e6
@@ -106,7 +107,8 @@ def fix_by_epochs(parts: Parts, epochs: int | None, wish: str) -> Fixed:
 def _worth_bf16(parts: Parts) -> bool:
     """bf16 pays where convolutions dominate: two or three dimensions, a network of some size."""
     per_item = int(parts.plan["macs"] or 0) / max(1, parts.plan["batch"])
-    return per_item > SMALL_MACS and parts.plan["network"]["spatial_dims"] > 1
+    network = parts.plan["network"]
+    return network["spatial_dims"] > 1 and (per_item > SMALL_MACS or network["name"] in PRODUCTS)
 
 
 def fix_by_time(parts: Parts, schedule: Schedule, wish: str, seconds: float) -> Fixed:
