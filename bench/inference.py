@@ -5,13 +5,16 @@ The engines take turns, in a new order each round, so that what else the machine
 them; the ratio torch / engine is taken round by round, and its median told with n. Weights are
 drawn: no accuracy is measured, but how far the probabilities lie from torch's is told, and how many
 classes are the same. int8 is quantised on drawn images; what it costs trained networks is for
-`convivo predict --precision int8` to say, which refuses to lose score.
+`convivo predict --precision int8` to say, which refuses to lose score. Each network is measured in
+a process of its own.
 Run: python bench/inference.py --rounds 15 --out bench/results/inference.md
 """
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from math import prod
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +98,19 @@ def rows_of(name, batch, engines, rounds):
     return dict(zip(map(key_of, engines), columns, strict=True))
 
 
+def network_rows(name, batches, precisions, rounds):
+    """Each number of items with its rows."""
+    engines = engines_of(name, precisions)
+    return [(batch, rows_of(name, batch, engines, rounds)) for batch in batches]
+
+
+def alone(name, batches, precisions, rounds):
+    """The same in a process of its own: the engines of other networks leave threads and holes."""
+    context = get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(network_rows, name, batches, precisions, rounds).result()
+
+
 def verdicts(best, low):
     """The gates: of the fastest engine of each row but int8, and of int8."""
     mean, least = prod(best) ** (1 / len(best)), min(best)
@@ -130,9 +146,7 @@ def main():
     ]
     best, low = [], []
     for name in (name for name in NETWORKS if args.only in name):
-        engines = engines_of(name, precisions)
-        for batch in args.batch or BATCHES:
-            rows = rows_of(name, batch, engines, args.rounds)
+        for batch, rows in alone(name, args.batch or BATCHES, precisions, args.rounds):
             low += [row[1] for key, row in rows.items() if key.endswith("int8")]
             best.append(max(row[1] for key, row in rows.items() if not key.endswith("int8")))
             for key, (ms, ratio, away, same) in rows.items():

@@ -9,7 +9,7 @@ import numpy as np
 from convivo.data.labels import FEW_UNNAMED, MOST_UNNAMED, names_of_values
 from convivo.data.numbered_maps import numbering
 from convivo.data.problems import WHOLE, problem
-from convivo.data.purpose import quantile_rows
+from convivo.data.purpose import label_row, quantile_rows
 from convivo.data.readers import read_events
 from convivo.data.sample import Case, Index, Problem
 from convivo.data.strays import find_strays, strays_of
@@ -90,7 +90,7 @@ def case_counts(
         return {c.id: tuple(int(n > 0) for n in pixels.get(c.id, ())) for c in cases}, []
     several = index.extra.get("targets") if index.task == "classify" else None
     if isinstance(several, np.ndarray):  # several labels a case, a row (L,) each
-        return {c.id: tuple(several[c.index or 0].tolist()) for c in cases}, []
+        return {c.id: tuple(several[label_row(index, c)].tolist()) for c in cases}, []
     rows = np.eye(len(index.classes), dtype=int).tolist()
     one_hot = [tuple(row) for row in rows]
     return {c.id: one_hot[int(c.target)] for c in cases if c.target is not None}, []

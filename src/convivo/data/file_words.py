@@ -4,14 +4,16 @@ What layouts, and whoever is given files to predict, know of names; nothing is o
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from convivo.data.readers import stem_of
 
-IMAGES = ("images", "image", "imgs", "img", "imagestr")
+IMAGES = ("images", "image", "imgs", "img", "imagestr", "jpegimages")
 LABELS = (
+    "1st_manual",  # beside a folder `mask` that shows where there is an image at all
     "labels",
     "label",
     "masks",
@@ -23,6 +25,8 @@ LABELS = (
     "groundtruth",
     "segmentations",
     "labelstr",
+    "annot",
+    "segmentationclass",
 )
 TO_PREDICT = ("imagests", "images_test")
 LABEL_FOLDERS = frozenset((*LABELS, "labelsts", "labels_test"))
@@ -36,6 +40,7 @@ _WORDS = f"{LABEL_WORDS}|{IMAGE_WORDS}"
 _END = r"[_\-. ]"
 PREFIX = re.compile(rf"^(?:{_WORDS})(?:{_END}|(?=\d))", re.IGNORECASE)
 SUFFIX = re.compile(rf"{_END}(?:{_WORDS})$", re.IGNORECASE)
+PART = re.compile(rf"{_END}(?:train|training|val|validation|test|testing)$", re.IGNORECASE)
 IS_LABEL = re.compile(
     rf"^(?:{LABEL_WORDS})(?:{_END}|\d|$)|(?:^|{_END})(?:{LABEL_WORDS})$", re.IGNORECASE
 )
@@ -53,7 +58,8 @@ class Pairs:
 
 
 def pair(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
-    """Match by name without suffix; where that fails, also without `_mask`, `seg_` and the like.
+    """Match by name without suffix; where that fails, also without `_mask`, `seg_` and the like,
+    or without what all labels end with, or without the name of the set they belong to.
 
     Example:
         >>> found = pair([Path("a.png"), Path("b.png")], [Path("a_mask.png"), Path("c.png")])
@@ -62,9 +68,15 @@ def pair(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
     """
     exact = {stem_of(path): path for path in reversed(labels)}
     loose = {plain_stem(path): path for path in reversed(labels)}
+    ending = _shared_ending([stem_of(path) for path in labels])
+    bare = _once((PART.sub("", plain_stem(path)), path) for path in labels)
+    asked = _once((PART.sub("", plain_stem(path)), path) for path in images)
     matched, alone = [], []
     for image in images:
-        label = exact.get(stem_of(image)) or loose.get(plain_stem(image))
+        stem = stem_of(image)
+        label = exact.get(stem) or loose.get(plain_stem(image)) or exact.get(stem + ending)
+        rest = PART.sub("", plain_stem(image))
+        label = label or (bare.get(rest) if rest in asked else None)
         if label is None:
             alone.append(image)
         else:
@@ -74,6 +86,21 @@ def pair(images: Sequence[Path], labels: Sequence[Path]) -> Pairs:
     rest = [path for path in labels if path not in used]
     further = tuple(path for path in rest if plain_stem(path) in stems)
     return Pairs(tuple(matched), tuple(alone), tuple(p for p in rest if p not in further), further)
+
+
+def _once(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """By name, those whose name no other one has."""
+    named = list(named)
+    counts = Counter(name for name, _ in named)
+    return {name: path for name, path in named if counts[name] == 1}
+
+
+def _shared_ending(stems: Sequence[str]) -> str:
+    """What all of several names end with, from its first mark on: `_L`."""
+    backward = [stem[::-1] for stem in stems]
+    shared = _beginning(backward)[::-1] if len(stems) > 1 else ""
+    marks = [place for place, letter in enumerate(shared) if letter in "_-. "]
+    return shared[marks[0] :] if marks else ""
 
 
 def plain_stem(path: Path) -> str:

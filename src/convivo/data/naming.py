@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from convivo.data.file_words import outside_label_folders
-from convivo.data.readers import SECOND_HALVES, format_of, reader_for, stem_of, suffix_of
+from convivo.data.readers import LOSSY, SECOND_HALVES, format_of, reader_for, stem_of, suffix_of
 
 TEXT = (".txt", ".tsv")  # may be a README: read only where a layout says it is data
-LOSSY = (".jpg", ".jpeg", ".bmp")  # change or waste values: their label maps are PNG files
 
 
 def map_name(name: str, path: Path, index: int | None) -> str:

@@ -88,6 +88,15 @@ def target_row(index: Index, cases: Sequence[Case]) -> dict[str, float | int] | 
     return {"min": low, "median": median, "max": high, "distinct": distinct}
 
 
+def label_row(index: Index, case: Case) -> int:
+    """Which row of `extra["targets"]` is that of a case with several labels.
+
+    Its place in the container, or where `extra["rows"]` says so for a file of its own.
+    """
+    rows = index.extra.get("rows")
+    return rows[case.image[0]] if isinstance(rows, dict) else case.index or 0
+
+
 def _sets(index: Index) -> Index:
     """The index whose targets are sets of classes, as the bits of a whole number.
 
@@ -99,7 +108,7 @@ def _sets(index: Index) -> Index:
         rule, got = f"at most {MOST_LABELS} labels a case", f"{table.shape[1]} columns"
         raise UsageError(index.root, rule, got, "Leave out columns")
     sets = (table << np.arange(table.shape[1])).sum(1).tolist()
-    cases = tuple(replace(case, target=sets[case.index or 0]) for case in index.cases)
+    cases = tuple(replace(case, target=sets[label_row(index, case)]) for case in index.cases)
     return replace(index, cases=cases)
 
 

@@ -24,7 +24,8 @@ def find_strays(counts: Mapping[int, int]) -> dict[int, int]:
     Classes are grey levels at least 32 apart that hold at least 0.2 % of all positions. A few
     (up to three) values far from all of them are rare classes. What is left are strays, unless
     they are more than 20 % of all positions or one is a fifth as frequent as its class: then
-    nothing is decided.
+    nothing is decided. Class numbers 0, 1, 2, ... beside 255 alone, which often marks what was not
+    looked at, are classes too: lossy compression changes values around 255 as well.
 
     Args:
         counts: how often each value occurs in all maps together.
@@ -33,9 +34,13 @@ def find_strays(counts: Mapping[int, int]) -> dict[int, int]:
         {1: 0, 126: 127, 254: 255}
         >>> find_strays({0: 9000, 1: 500, 2: 3}), find_strays({0: 9000, 255: 3})
         ({}, {})
+        >>> find_strays({0: 9000, 1: 500, 2: 300, 255: 700})
+        {}
     """
     total = sum(counts.values())
     if not counts or min(counts) < 0 or not APART <= max(counts) <= GREY:
+        return {}
+    if _are_numbers(counts):
         return {}
     classes: list[int] = []
     for value in sorted(counts, key=lambda v: (-counts[v], v)):
@@ -56,6 +61,13 @@ def strays_of(index: Index) -> Mapping[int, int]:
     """The strays that the inspection found: value -> the value of its class."""
     found = index.extra.get("strays")
     return found if isinstance(found, Mapping) else {}
+
+
+def _are_numbers(counts: Mapping[int, int]) -> bool:
+    """Whether the values are class numbers and 255, and the numbers no rare exceptions."""
+    numbers = set(counts) - {GREY}
+    held = sum(counts[value] for value in numbers if value)
+    return numbers == set(range(len(numbers))) and held >= SHARE * sum(counts.values())
 
 
 def _far(value: int, classes: list[int]) -> bool:

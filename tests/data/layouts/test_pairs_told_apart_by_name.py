@@ -77,6 +77,55 @@ def test_pairs_in_split_folders(tmp_path):
     assert {c.id: c.split for c in index.cases} == {"train/1.png": "train", "test/1.png": "test"}
 
 
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
+        ("images/{}.jpg", "labels/{}_L.png"),
+        ("images/{}_training.png", "1st_manual/{}_manual1.gif"),
+        ("images/{}_test.png", "masks/{}.pgm"),
+    ],
+)
+def test_folders_side_by_side_with_names_of_their_own(tmp_path, image, label):
+    for name in ("21", "3", "40"):
+        png(tmp_path / image.format(name))
+        png(tmp_path / label.format(name), 1)
+    if "manual" in label:
+        png(tmp_path / "mask/21_training_mask.gif", 1)  # where there is an image at all
+    index = detect(tmp_path)
+    assert (index.layout, ids(index)) == (
+        "image-mask",
+        [image.format(n) for n in ("3", "21", "40")],
+    )
+    assert [Path(c.label).name for c in index.cases] == [
+        Path(label.format(n)).name for n in ("3", "21", "40")
+    ]
+    assert not index.problems
+
+
+@pytest.mark.parametrize("beside", ["{}_labels/{}_L.png", "{}annot/{}.png"])
+def test_folders_of_labels_beside_those_of_the_splits(tmp_path, beside):
+    for split in ("train", "test"):
+        for name in ("1", "2"):
+            png(tmp_path / split / f"{name}.png")
+            png(tmp_path / beside.format(split, name), 1)
+    index = detect(tmp_path)
+    assert (index.layout, len(index.cases)) == ("image-mask", 4)
+    assert {case.id: case.split for case in index.cases}["test/2.png"] == "test"
+    assert {Path(case.label).parent.name[:2] for case in index.cases} == {"tr", "te"}
+
+
+def test_a_folder_with_two_sets_keeps_them_apart(tmp_path):
+    for name in ("1_train", "1_test", "2_train"):
+        png(tmp_path / f"images/{name}.png")
+        png(tmp_path / f"masks/{name}_mask.png", 1)
+    png(tmp_path / "images/1_val.png")
+    index = detect(tmp_path)
+    pairs = {Path(c.id).stem: Path(c.label).stem for c in index.cases}
+    assert pairs == {name: f"{name}_mask" for name in ("1_train", "1_test", "2_train")}
+    assert [one.code for one in index.problems] == ["missing-label"]
+
+
 def test_folders_of_pairs_are_no_classes(tmp_path):
     for group in ("benign", "malignant"):
         for number in (1, 2):

@@ -23,7 +23,7 @@ def save(path: Path, array: np.ndarray, mode: str | None = None) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".PNG"])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".PNG", ".gif", ".pgm"])
 def test_grey_is_one_channel_rows_by_columns(tmp_path, suffix):
     path = save(tmp_path / f"a{suffix}", GREY)
     header, raw = read_header(path), read(path)
@@ -115,12 +115,21 @@ def test_colour_of_16_bits_keeps_its_bits(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "a.png").array, np.moveaxis(deep, -1, 0))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".pgm", ".ppm"])
 def test_truncated_files_are_never_half_read(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
     path = save(tmp_path / f"a{suffix}", noise)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ReadError, match=rf"a\{suffix}: .*truncated"):
+        read(path)
+
+
+def test_a_webp_is_read_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.webp"
+    Image.fromarray(COLOUR).save(path, lossless=True)
+    np.testing.assert_array_equal(read(path).array, np.moveaxis(COLOUR, -1, 0))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ReadError, match=r"a\.webp: must be a readable image file"):
         read(path)
 
 

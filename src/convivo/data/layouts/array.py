@@ -13,10 +13,10 @@ from convivo.data.layouts.listing import (
     folders,
     given_splits,
     has_items,
+    in_order,
     item_files,
     relative,
 )
-from convivo.data.layouts.manifest import in_order
 from convivo.data.readers import read_header, reader_for, suffix_of
 from convivo.data.readers.failures import reading
 from convivo.data.readers.named_arrays import Contents

@@ -9,8 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from convivo.data.layouts.listing import dimensions, folders, item_files, natural, relative
-from convivo.data.layouts.manifest import in_order
+from convivo.data.layouts.listing import (
+    dimensions,
+    folders,
+    in_order,
+    item_files,
+    natural,
+    relative,
+)
 from convivo.data.problems import problem
 from convivo.data.readers import stem_of
 from convivo.data.sample import Case, Index, Problem

@@ -48,6 +48,8 @@ def matches(root: Path) -> bool:
     places = [root, *split_folders(root).values()]
     if any(folder_pair(folder) or mixed_pairs(item_files(folder)) for folder in places):
         return True
+    if any(_labels_beside(folder) for folder in places[1:]):
+        return True
     return _one_folder_per_image(root) or _one_folder_per_case(root) or _folders_of_pairs(root)
 
 
@@ -134,11 +136,25 @@ def _parts(root: Path) -> Iterator[tuple[Split | None, Pairs | list[Path]]]:
 
 
 def _part(folder: Path) -> Pairs | list[Path]:
-    both = folder_pair(folder)
+    both, beside = folder_pair(folder), _labels_beside(folder)
+    if both is None and beside:
+        both = folder, beside
     if both is None:
         return mixed_pairs(item_files(folder)) or _images_of(folder)
     images, labels = item_files(both[0]), item_files(both[1])
     return pair(images, labels) if labels else images
+
+
+def _labels_beside(folder: Path) -> Path | None:
+    """`train_labels` or `trainannot` beside a folder `train` that holds images."""
+    if not has_items(folder):
+        return None
+    rest = {
+        one.name.lower().removeprefix(folder.name.lower()).lstrip("_-. "): one
+        for one in folders(folder.parent)
+        if one.name.lower().startswith(folder.name.lower())
+    }
+    return next((rest[name] for name in LABELS if name in rest), None)
 
 
 def _one_image(folder: Path) -> Pairs | list[Path]:

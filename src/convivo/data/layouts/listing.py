@@ -148,3 +148,16 @@ def _guarded_header(path: Path) -> Header:
     """The header, read in a child process where C code reads it."""
     guard = format_of(path) in NATIVE_HEADERS and path.is_file()
     return sandbox.alone(read_header, path) if guard else read_header(path)
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Class names by value where all are numbers, else by name.
+
+    Example:
+        >>> in_order({"10", "9", "-1"}), in_order({"b", "a10", "a9"})
+        (['-1', '9', '10'], ['a9', 'a10', 'b'])
+    """
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return sorted(names, key=natural)

@@ -1,12 +1,13 @@
 """A table (CSV, TSV or JSON) of files: path, label, and where known subject and split."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from convivo.data.layouts import json_rows
-from convivo.data.layouts.listing import SPLITS, dimensions, given_splits, natural, relative
+from convivo.data.layouts import image_mask
+from convivo.data.layouts.item_cases import has_item_table, index_of_items
+from convivo.data.layouts.listing import SPLITS, dimensions, given_splits, in_order, relative
+from convivo.data.layouts.table_rows import SUFFIXES, column_names, rows_of
 from convivo.data.problems import problem
 from convivo.data.readers import suffix_of
 from convivo.data.sample import Case, Index, Problem
@@ -14,7 +15,6 @@ from convivo.errors import ReadError
 
 NAME = "manifest"
 
-SUFFIXES = (".csv", ".tsv", *json_rows.SUFFIXES)
 COLUMNS = {
     "path": ("path", "image", "file", "filename", "image_path", "filepath"),
     "label": ("label", "class", "target", "mask", "label_path", "mask_path"),
@@ -46,8 +46,11 @@ class _Table:
 
 
 def matches(root: Path) -> bool:
-    """Whether the file, or exactly one table of the folder, has a column of paths."""
-    return len(_tables(root)) == 1
+    """Whether the file, or exactly one table of the folder, has a column of paths.
+
+    Or a table of the folder names its files and their labels in another way.
+    """
+    return len(_tables(root)) == 1 or _names_items(root)
 
 
 def index(root: Path) -> Index:
@@ -60,8 +63,12 @@ def index(root: Path) -> Index:
     Raises:
         ReadError: no label column, an unknown split, a path twice, a file outside, nothing usable.
     """
+    if not _tables(root) and _names_items(root):
+        return index_of_items(root)
     table = _read(_only(root))
     there = [row for row in table.rows if row.image.is_file()]
+    if not there and _names_items(root):  # by names without a folder or a suffix
+        return index_of_items(root)
     masks = _are_masks(table)
     labelled = [row for row in there if _has_label(row, table, masks)]
     if not labelled:
@@ -83,17 +90,9 @@ def index(root: Path) -> Index:
     )
 
 
-def in_order(names: set[str]) -> list[str]:
-    """Class names by value where all are numbers, else by name.
-
-    Example:
-        >>> in_order({"10", "9", "-1"}), in_order({"b", "a10", "a9"})
-        (['-1', '9', '10'], ['a9', 'a10', 'b'])
-    """
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return sorted(names, key=natural)
+def _names_items(root: Path) -> bool:
+    """Masks tell more than a table does."""
+    return root.is_dir() and has_item_table(root) and not image_mask.matches(root)
 
 
 def _tables(root: Path) -> list[Path]:
@@ -113,14 +112,7 @@ def _only(root: Path) -> Path:
 
 def _columns(file: Path) -> dict[str, str]:
     """Role -> column name as written; {} where there is no column of paths."""
-    try:
-        if _is_json(file):
-            names = list(dict.fromkeys(key for row in json_rows.json_rows(file) for key in row))
-        else:
-            names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
-    except (OSError, csv.Error):
-        return {}
-    known = {name.strip().lower(): name for name in reversed(names)}
+    known = {name.strip().lower(): name for name in reversed(column_names(file))}
     found = {
         role: known[next(alias for alias in aliases if alias in known)]
         for role, aliases in COLUMNS.items()
@@ -129,45 +121,19 @@ def _columns(file: Path) -> dict[str, str]:
     return found if "path" in found else {}
 
 
-def _delimiter(file: Path) -> str:
-    return max(",;\t", key=_first_line(file).count)
-
-
-def _first_line(file: Path) -> str:
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        return text.readline()
-
-
 def _read(file: Path) -> _Table:
     columns = _columns(file)
     if "label" not in columns:
         got = f"columns {', '.join(columns.values())}"
         rule = f"a table has a column of labels ({', '.join(COLUMNS['label'])})"
         raise ReadError(file, rule, got, "Add the column")
-    try:
-        rows = [_row(file, columns, number, line) for number, line in _lines(file)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ReadError(file, "must be a table in UTF-8", error, "Save it as UTF-8") from error
+    rows = [_row(file, columns, number, line) for number, line in rows_of(file)]
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
             raise ReadError(f"{file}:{row.line}", "a path stands once", row.id, "Delete the row")
         seen.add(row.id)
     return _Table(file, columns, tuple(rows))
-
-
-def _lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number and cells of every line that is not empty; of JSON the objects, counted from 1."""
-    if _is_json(file):
-        yield from enumerate(json_rows.json_rows(file), start=1)
-        return
-    with file.open(encoding="utf-8-sig", newline="") as text:
-        lines = csv.DictReader(text, delimiter=_delimiter(file), restval="")
-        yield from ((lines.line_num, line) for line in lines if any(line.values()))
-
-
-def _is_json(file: Path) -> bool:
-    return file.suffix.lower() in json_rows.SUFFIXES
 
 
 def _row(file: Path, columns: dict[str, str], number: int, line: dict[str, str]) -> _Row:

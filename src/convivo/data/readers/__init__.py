@@ -28,6 +28,11 @@ READERS: dict[str, str] = {
     ".jpg": "images",
     ".jpeg": "images",
     ".bmp": "images",
+    ".gif": "images",
+    ".webp": "images",
+    ".pgm": "images",
+    ".ppm": "images",
+    ".pnm": "images",
     ".tif": "tiff",
     ".tiff": "tiff",
     ".npy": "arrays",
@@ -65,6 +70,8 @@ READERS: dict[str, str] = {
     ".tsv": "ucr",
     ".txt": "ucr",
 }
+# pictures that change, waste or limit values: label maps and images of theirs are written as PNG
+LOSSY = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")
 # formats of which one file is one item of a data set; .img is the second half of a .hdr
 ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "minc", "hdf5", "zarr")
 ITEMS += ("matlab", "edf", "brainvision", "dicom")

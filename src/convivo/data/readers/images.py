@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP through Pillow: grey is one channel, colour three.
+"""PNG, JPEG, BMP, GIF, WebP and PGM/PPM through Pillow: grey is one channel, colour three.
 
 Transparency is never a channel of data, and an EXIF orientation is applied, so that an image and
 a mask drawn over it as it is shown agree.
@@ -15,8 +15,9 @@ from convivo.data.readers.writing import whole
 from convivo.data.sample import Header, Raw
 from convivo.errors import ReadError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-FORMATS = ("PNG", "JPEG", "BMP")  # JPEG covers MPO, whose first image counts
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM")  # JPEG covers MPO, whose first image counts
+MOVING = ("PNG", "GIF", "WEBP")
 GREY = {
     "1": "uint8",
     "L": "uint8",
@@ -127,7 +128,7 @@ def mode_of(image: Image.Image, path: Path) -> tuple[int, str]:
 
 
 def _header(image: Image.Image, path: Path) -> Header:
-    if image.format == "PNG" and getattr(image, "n_frames", 1) > 1:
+    if image.format in MOVING and getattr(image, "n_frames", 1) > 1:
         rule = "a file holds one image"
         raise ReadError(path, rule, "an animation", "Save its frames as files")
     channels, dtype = mode_of(image, path)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from convivo.data.readers import is_folder_item, stem_of, suffix_of
+from convivo.data.readers import LOSSY, is_folder_item, stem_of, suffix_of
 from convivo.data.readers.failures import saving
 from convivo.data.readers.writing import whole
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+PICTURES = (".png", *LOSSY)
 TIFF, NIFTI = (".tif", ".tiff"), (".nii", ".nii.gz")
 
 
