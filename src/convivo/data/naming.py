@@ -5,7 +5,7 @@ from pathlib import Path
 from convivo.data.file_words import outside_label_folders
 from convivo.data.readers import LOSSY, SECOND_HALVES, format_of, reader_for, stem_of, suffix_of
 
-TEXT = (".txt", ".tsv")  # may be a README: read only where a layout says it is data
+TEXT = (".txt", ".tsv", ".csv")  # may be a README: read only where a layout says it is data
 
 
 def map_name(name: str, path: Path, index: int | None) -> str:

@@ -95,7 +95,7 @@ def test_several_data_sets_in_a_folder_are_refused(tmp_path: Path) -> None:
 def test_other_text_is_no_data_set(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert not layout.matches(tmp_path)
-    with pytest.raises(ReadError, match=r"holds \.ts, \.arff, \.tsv or \.txt; got none"):
+    with pytest.raises(ReadError, match=r"holds \.ts, \.arff, \.tsv, \.txt or \.csv; got none"):
         layout.index(tmp_path)
 
 

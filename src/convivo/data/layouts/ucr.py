@@ -1,11 +1,13 @@
-"""Time series of the UCR and UEA archives: a file, or a pair `X_TRAIN` and `X_TEST`.
+"""Time series of the UCR and UEA archives, or in CSV: a file, or a pair `X_TRAIN` and `X_TEST`.
 
 Second step of the road for series: folder or file -> Index, one case per series.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from convivo.data.readers import series_csv
 from convivo.data.readers import ucr as reader
 from convivo.data.sample import Case, Index, Problem, Split
 from convivo.errors import ReadError
@@ -13,7 +15,7 @@ from convivo.errors import ReadError
 NAME = "ucr"
 
 # The archives give the same data in several formats; the first here says most about itself.
-_PREFERENCE = (".ts", ".arff", ".tsv", ".txt")
+_PREFERENCE = (".ts", ".arff", ".tsv", ".txt", ".csv")
 _PAIR = re.compile(r"(?P<name>.+)_(?P<part>TRAIN|TEST)$", re.I)
 _DIMENSION = re.compile(r"Dimension\d+$", re.I)
 _NUMBER_ROW = re.compile(r"^[^,\t ]+([,\t ]+([-+0-9.eE]+|\?|nan))+$", re.I)
@@ -44,14 +46,18 @@ def index(root: Path) -> Index:
     classes = sort_classes(names)
     cases: list[Case] = []
     problems: list[Problem] = []
+    known = False
     for path, given in found.items() if classes else ():
         split = _split(path) if len(files) > 1 else None
+        whose = reader.subjects(path)
+        known = known or bool(whose)
         for place, name in enumerate(given):
             case_id = f"{path.relative_to(top).as_posix()}#{place}"
             if name is None:
                 problems.append(_missing_label(f"{path.absolute()}#{place}"))
             else:
-                cases.append(_case(case_id, path, place, classes.index(name), split))
+                case = _case(case_id, path, place, classes.index(name), split)
+                cases.append(replace(case, subject=whose[place] or None) if whose else case)
     return Index(
         layout=NAME,
         root=root,
@@ -59,6 +65,7 @@ def index(root: Path) -> Index:
         spatial_dims=1,
         cases=tuple(cases),
         classes=classes,
+        subject_source="column of the table" if known else None,
         problems=tuple(problems),
         unlabelled=() if classes else tuple(str(path.absolute()) for path in files),
     )
@@ -97,7 +104,9 @@ def _data_set(root: Path) -> list[Path]:
     """The files of the one data set in a folder, train before test, in the best format there."""
     files = _candidates(root)
     if not files:
-        raise ReadError(root, "a folder of series holds .ts, .arff, .tsv or .txt", "none", _REMEDY)
+        raise ReadError(
+            root, "a folder of series holds .ts, .arff, .tsv, .txt or .csv", "none", _REMEDY
+        )
     names = {_name(path) for path in files}
     # Multivariate sets also come as one univariate file per dimension; the joint file says it all.
     names = {name for name in names if _DIMENSION.sub("", name) not in names - {name}}
@@ -135,6 +144,8 @@ def _is_series(path: Path) -> bool:
         return _first_line(path, "#%").startswith("@")  # .ts is also a video and a program
     if suffix not in reader.SUFFIXES:
         return False
+    if suffix == series_csv.SUFFIX:  # mostly a table of something else
+        return series_csv.columns_of(_first_lines(path, "")) is not None
     return bool(_PAIR.match(path.stem) or _NUMBER_ROW.match(_first_line(path, "#%@")))
 
 
@@ -144,6 +155,8 @@ def _is_table(path: Path) -> bool:
         return True
     if any(entry.is_dir() for entry in path.parent.iterdir()):
         return False
+    if path.suffix.lower() == series_csv.SUFFIX:  # known to have columns enough
+        return True
     rows = _first_lines(path, "#%@")[:2]
     return len(rows) == 2 and all(len(re.split(r"[,\t ]+", row)) >= 5 for row in rows)
 

@@ -69,6 +69,7 @@ READERS: dict[str, str] = {
     ".ts": "ucr",
     ".tsv": "ucr",
     ".txt": "ucr",
+    ".csv": "ucr",
 }
 # pictures that change, waste or limit values: label maps and images of theirs are written as PNG
 LOSSY = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")

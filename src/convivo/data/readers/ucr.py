@@ -1,9 +1,10 @@
-"""Time series of the UCR and UEA archives: `.ts`, `.arff`, and columns of numbers in text.
+"""Time series of the UCR and UEA archives: `.ts`, `.arff`, columns of numbers in text; `.csv`.
 
 First step of the road for series: path and place in the file -> Header or Raw; `labels` -> classes.
 A file holds many series; each is (C, T) float32, C dimensions of T time steps.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from convivo.data.readers import series_csv
 from convivo.data.sample import Header, Raw
 from convivo.errors import ReadError
 
-SUFFIXES: tuple[str, ...] = (".arff", ".ts", ".tsv", ".txt")
+SUFFIXES: tuple[str, ...] = (".arff", ".ts", ".tsv", ".txt", series_csv.SUFFIX)
 
 _MISSING = frozenset({"?", "", "nan", "na"})
 _RATE = re.compile(r"sampling[ _]rate[^:=]*[:=]+\s*([0-9.eE+]+)", re.I)
@@ -27,11 +29,13 @@ Rows = Iterator[tuple[str | None, np.ndarray]]
 
 @dataclass(frozen=True)
 class _File:
-    """All series of a file, the label of each (None without one), and the rate if it says so."""
+    """All series of a file, the label of each (None without one), the rate and the subjects if it
+    tells them."""
 
     series: tuple[np.ndarray, ...]
     labels: tuple[str | None, ...]
     rate_hz: float | None = None
+    subjects: tuple[str, ...] = ()
 
 
 def header(path: Path, index: int | None = None) -> Header:
@@ -79,6 +83,15 @@ def labels(path: Path) -> list[str | None]:
     return list(_load(path).labels)
 
 
+def subjects(path: Path) -> list[str]:
+    """Whose each series is, in file order; [] where the file does not tell.
+
+    Raises:
+        ReadError: as of `labels`.
+    """
+    return list(_load(path).subjects)
+
+
 def _load(path: Path) -> _File:
     path = Path(path)
     try:
@@ -101,7 +114,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> _File:
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # old archives: accents and quotes in the comments
     lines = text.splitlines()
-    parse = {".arff": _arff, ".ts": _ts}.get(path.suffix.lower(), _columns)
+    parse = {".arff": _arff, ".ts": _ts, series_csv.SUFFIX: _csv}.get(path.suffix.lower(), _columns)
     rows = [(label, _without_tail(series)) for label, series in parse(path, lines)]
     if not rows:
         raise ReadError(path, "a file holds at least one series", "none", "Check the file")
@@ -111,6 +124,7 @@ def _parse(path: Path, mtime_ns: int, size: int) -> _File:
         series=tuple(series for _, series in rows),
         labels=tuple(label for label, _ in rows),
         rate_hz=float(found.group(1)) if found else None,
+        subjects=_subjects(lines) if path.suffix.lower() == series_csv.SUFFIX else (),
     )
 
 
@@ -241,6 +255,34 @@ def _columns(path: Path, lines: list[str]) -> Rows:
         if not cells:
             raise ReadError(f"{path}:{n}", "a row holds a class and values", label[:40], _FORMAT)
         yield _label(_whole(label)), _numbers(f"{path}:{n}", cells)[None]
+
+
+def _csv(path: Path, lines: list[str]) -> Rows:
+    """A table with a row for each series; rows of another width are refused."""
+    columns = series_csv.columns_of(lines)
+    if columns is None:
+        rule = f"a table of series has {series_csv.LEAST_NAMED} columns of values or more"
+        raise ReadError(path, rule, "another table", "Name its columns 0, 1, 2, ... and label")
+    width = 0
+    for number, row in enumerate(csv.reader(lines, delimiter=columns.delimiter), 1):
+        if number <= columns.first or not row:
+            width = width or len(row)
+            continue
+        width = width or len(row)
+        if len(row) != width:
+            where, got = f"{path}:{number}", f"{len(row)} cells"
+            raise ReadError(where, f"a row has {width} cells", got, "Correct the row")
+        label = None if columns.label is None else _label(_whole(row[columns.label]))
+        values = [row[place] for place in columns.values]
+        yield label, _numbers(f"{path}:{number}", values)[None]
+
+
+def _subjects(lines: list[str]) -> tuple[str, ...]:
+    columns = series_csv.columns_of(lines)
+    if columns is None or columns.subject is None:
+        return ()
+    rows = [row for row in csv.reader(lines, delimiter=columns.delimiter) if row]
+    return tuple(row[columns.subject].strip() for row in rows[columns.first :])
 
 
 def _split(line: str) -> list[str]:
