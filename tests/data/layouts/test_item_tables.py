@@ -146,6 +146,19 @@ def test_one_file_with_two_labels_is_refused(tmp_path):
         detect(tmp_path)
 
 
+@pytest.mark.parametrize("rows", [
+    b"file,dx\na.png,x\na.png,y\nc.png,y\n",  # two opinions
+    "file,größe\na.png,3\nc.png,4\n".encode("latin-1"),
+    b"\x00\x01\x02",
+    b"",
+])  # fmt: skip
+def test_folders_of_classes_need_no_table(tmp_path, rows):
+    pictures(tmp_path / "cats", ["a", "b"], ".png")
+    pictures(tmp_path / "dogs", ["c", "d"], ".png")
+    (tmp_path / "notes.csv").write_bytes(rows)
+    assert detect(tmp_path).layout == "class-folders"
+
+
 def test_names_that_two_files_share_are_not_told_apart(tmp_path):
     pictures(tmp_path / "left", ["1", "2"], ".png")
     pictures(tmp_path / "right", ["1", "2"], ".png")

@@ -28,9 +28,12 @@ def has_item_table(root: Path) -> bool:
     Also where it names them but no labels, and there is nothing else to learn from: folders of
     one class.
     """
-    if item_table(root) is not None:
-        return True
-    return names_items(root) is not None and _is_single_class(root)
+    try:
+        if item_table(root) is not None:
+            return True
+    except ReadError:  # said when it is read; folders of classes need no table
+        return _classes_in(root) < 2
+    return names_items(root) is not None and _classes_in(root) == 1
 
 
 def index_of_items(root: Path) -> Index:
@@ -69,8 +72,9 @@ def index_of_items(root: Path) -> Index:
     )
 
 
-def _is_single_class(root: Path) -> bool:
-    return class_folders.matches(root) and len(class_folders.index(root).classes) == 1
+def _classes_in(root: Path) -> int:
+    """Of folders of classes, how many there are."""
+    return len(class_folders.index(root).classes) if class_folders.matches(root) else 0
 
 
 def _case(row: Row, root: Path, place: dict[str, int], *, several: bool) -> Case:

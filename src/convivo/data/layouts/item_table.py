@@ -65,7 +65,7 @@ def item_table(root: Path) -> ItemTable | None:
     labels.
 
     Raises:
-        ReadError: a table that is no text, or names a file twice with different labels.
+        ReadError: a table names a file twice with different labels.
     """
     files = _files(root)
     named = _Named(items_below(root) if files else ())
@@ -86,7 +86,7 @@ def names_items(root: Path) -> tuple[Path, list[str]] | None:
     named = _Named(items_below(root) if files else ())
     for file in files:
         names = column_names(file)
-        key = _key(file, names, rows_of(file), named) if names else None
+        key = _key(file, names, _lines(file), named) if names else None
         if key is not None:
             return file, [name for name in names if name != key]
     return None
@@ -127,7 +127,7 @@ def _files(root: Path) -> list[Path]:
 
 def _read(file: Path, named: _Named, *, lone: bool) -> ItemTable | None:
     names = column_names(file)
-    lines = rows_of(file) if len(names) > 1 else []
+    lines = _lines(file) if len(names) > 1 else []
     key = _key(file, names, lines, named)
     if key is None:
         return None
@@ -144,6 +144,14 @@ def _read(file: Path, named: _Named, *, lone: bool) -> ItemTable | None:
             return None
         label = rest[0]
     return _table(file, lines, named, columns | ({"label": label} if label else {}), hot)
+
+
+def _lines(file: Path) -> Lines:
+    """The rows; none of what is no table in UTF-8: it may be of anything."""
+    try:
+        return rows_of(file)
+    except ReadError:
+        return []
 
 
 def _first(names: Sequence[str], known: Sequence[str], taken: set[str]) -> str | None:

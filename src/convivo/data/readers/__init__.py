@@ -61,6 +61,7 @@ READERS: dict[str, str] = {
     ".edf": "edf",
     ".bdf": "edf",
     ".vhdr": "brainvision",
+    ".wav": "wav",
     ".dcm": "dicom",
     ".dicom": "dicom",
     ".ima": "dicom",
@@ -75,7 +76,7 @@ READERS: dict[str, str] = {
 LOSSY = (".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm", ".pnm")
 # formats of which one file is one item of a data set; .img is the second half of a .hdr
 ITEMS = ("nifti", "images", "tiff", "arrays", "itk", "minc", "hdf5", "zarr")
-ITEMS += ("matlab", "edf", "brainvision", "dicom")
+ITEMS += ("matlab", "edf", "brainvision", "wav", "dicom")
 NATIVE_HEADERS = frozenset(("itk", "minc", "hdf5", "brainvision"))  # C code reads all of it
 SECOND_HALVES = (".img", ".img.gz")
 FOLDERS = (".zarr",)  # an item that is a folder
