@@ -11,7 +11,7 @@ from pathlib import Path
 
 from convivo.data.layouts.listing import SPLITS, folders, has_items, item_files
 from convivo.data.layouts.table_rows import SUFFIXES, column_names, rows_of
-from convivo.data.readers import stem_of
+from convivo.data.readers import format_of, stem_of
 from convivo.data.sample import Split
 from convivo.errors import ReadError
 
@@ -27,6 +27,7 @@ PARTS = ("split", "set", "partition")
 PERSON = ("sex", "male", "female", "gender", "age")  # zeros and ones of these are no classes
 APART = re.compile(r"[|;]")
 NONE = frozenset(("", "no finding", "no findings", "none"))  # of several labels: none of them
+TELLING = ("edf", "brainvision", "dicom")  # formats whose files may hold labels
 CELLS_TRIED, LEVELS = 200, 4
 ROW_BYTES = 256 * 2**20  # larger tables are of another kind
 
@@ -61,15 +62,16 @@ class ItemTable:
 def item_table(root: Path) -> ItemTable | None:
     """The table of `root`, or the tables of its parts together; None where labels are not told.
 
-    Files that lie in several folders have labels by them: there a column must say that it holds
-    labels.
+    Files that lie in several folders have labels by them, recordings may have some inside: there a
+    column must say that it holds labels.
 
     Raises:
         ReadError: a table names a file twice with different labels.
     """
     files = _files(root)
     named = _Named(items_below(root) if files else ())
-    lone = sum(map(has_items, folders(root))) < 2
+    told = any(format_of(path) in TELLING for path in named.paths)
+    lone = not told and sum(map(has_items, folders(root))) < 2
     found = [one for file in files if (one := _read(file, named, lone=lone)) is not None]
     found = [one for one in found if one.rows and len({row.labels for row in one.rows}) > 1]
     if not found:
