@@ -304,6 +304,8 @@ def _inspection(
     kept = {case.id for case in usable}
     gone = {p.path for p in problems if p.path and p.code != "missing-image"} - kept
     headers: list[Header] = [c.header for c in usable or readable if c.header is not None]
+    # of two that occur together neither is the other's absence
+    exclusive = () if index.extra.get("multi_label") else index.classes
     return Inspection(
         index=index,
         cases=tuple(usable),
@@ -311,7 +313,7 @@ def _inspection(
         unit=units.unit,
         unit_source=units.source,
         subject_known=units.unit == "subject",
-        positive_class=positive_class(index.classes, positive),
+        positive_class=positive_class(exclusive, positive),
         statistics=statistics_of(headers),
         class_counts=class_rows(index, usable, counts, areas),
         problems=tuple(sorted(problems, key=lambda p: p.severity)),

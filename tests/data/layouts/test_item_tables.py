@@ -69,6 +69,7 @@ def test_several_classes_at_once_by_columns_and_by_marks(tmp_path):
         table(tmp_path / folder / "list.csv", *rows)
         found = inspect_data(tmp_path / folder)
         assert found.index.extra["multi_label"]
+        assert found.positive_class is None
         assert [name.lower() for name in found.index.classes] == ["effusion", "mass"]
         assert sorted(targets(found.index).values()) == [0, 2, 3]  # as bits
         assert [row["count"] for row in found.class_counts] == [1, 2]
