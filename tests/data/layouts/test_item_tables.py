@@ -113,14 +113,24 @@ def test_a_label_column_of_ours_with_names_without_suffix(tmp_path):
     assert targets(detect(tmp_path)) == {"pngs/a.png": 0, "pngs/b.png": 1}
 
 
+@pytest.mark.parametrize("column", ["image", "name"])
+def test_the_table_itself_is_named(tmp_path, column):
+    pictures(tmp_path / "pngs", ["a", "b"], ".png")
+    table(tmp_path / "list.csv", f"{column},x,y", "a,1,0", "b,0,1")
+    table(tmp_path / "other.csv", f"{column},x,y", "a,0,1", "b,1,0")
+    index = detect(tmp_path / "list.csv")
+    assert targets(index) == {"pngs/a.png": 0, "pngs/b.png": 1}
+
+
 def test_columns_that_do_not_say_which_of_them_to_learn(tmp_path):
     pictures(tmp_path / "boneage", ["1", "2"], ".png")
     table(tmp_path / "boneage.csv", "id,boneage,male", "1,120,True", "2,88,False")
-    with pytest.raises(
-        ReadError,
-        match=r"one column holds the labels; got columns boneage, male\. Name the one to learn: l",
-    ):
-        detect(tmp_path)
+    for root in (tmp_path, tmp_path / "boneage.csv"):
+        with pytest.raises(
+            ReadError,
+            match=r"column holds the labels; got columns boneage, male\. Name the one to learn: l",
+        ):
+            detect(root)
 
 
 def test_folders_of_classes_stay_so_beside_a_table_of_other_things(tmp_path):

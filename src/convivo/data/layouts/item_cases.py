@@ -9,6 +9,7 @@ from convivo.data.layouts import class_folders
 from convivo.data.layouts.item_table import (
     ItemTable,
     Row,
+    folder_of,
     item_table,
     items_below,
     names_items,
@@ -25,15 +26,15 @@ LAYOUT = "manifest"
 def has_item_table(root: Path) -> bool:
     """Whether a table of the folder names files below it, and their labels.
 
-    Also where it names them but no labels, and there is nothing else to learn from: folders of
-    one class.
+    Also where it names them but no labels, and there is nothing else to learn from: it was named
+    itself, or there is one folder of files.
     """
     try:
         if item_table(root) is not None:
             return True
     except ReadError:  # said when it is read; folders of classes need no table
         return _classes_in(root) < 2
-    return names_items(root) is not None and _classes_in(root) == 1
+    return names_items(root) is not None and (root.is_file() or _classes_in(root) == 1)
 
 
 def index_of_items(root: Path) -> Index:
@@ -46,7 +47,7 @@ def index_of_items(root: Path) -> Index:
     Raises:
         ReadError: no column of labels is known, or none of the files can be read.
     """
-    table = item_table(root)
+    table, top = item_table(root), folder_of(root)
     if table is None:
         file, names = names_items(root) or (root, [])
         rule, remedy = "one column holds the labels", "Name the one to learn: label"
@@ -56,18 +57,18 @@ def index_of_items(root: Path) -> Index:
     classes = list(table.classes) or in_order(names)
     place = {name: number for number, name in enumerate(classes)}
     known = {row.image for row in table.rows}
-    others = [path for path in items_below(root) if path not in known]
+    others = [path for path in items_below(top) if path not in known]
     subject = table.columns.get("subject")
     return Index(
         layout=LAYOUT,
         root=root,
         task="classify",
         spatial_dims=dimensions([row.image for row in rows]),
-        cases=given_splits(_case(row, root, place, several=table.several) for row in rows),
+        cases=given_splits(_case(row, top, place, several=table.several) for row in rows),
         classes=tuple(classes),
         subject_source=f"manifest column {subject}" if subject else None,
-        problems=tuple(_problems(table, root, others)),
-        unlabelled=tuple(str(path.absolute()) for path in others if _is_for_prediction(path, root)),
+        problems=tuple(_problems(table, top, others)),
+        unlabelled=tuple(str(path.absolute()) for path in others if _is_for_prediction(path, top)),
         extra=_sets(rows, place) if table.several else {},
     )
 

@@ -62,16 +62,18 @@ class ItemTable:
 def item_table(root: Path) -> ItemTable | None:
     """The table of `root`, or the tables of its parts together; None where labels are not told.
 
+    `root` may be the table itself.
+
     Files that lie in several folders have labels by them, recordings may have some inside: there a
     column must say that it holds labels.
 
     Raises:
         ReadError: a table names a file twice with different labels.
     """
-    files = _files(root)
-    named = _Named(items_below(root) if files else ())
+    files, top = _files(root), folder_of(root)
+    named = _Named(items_below(top) if files else ())
     told = any(format_of(path) in TELLING for path in named.paths)
-    lone = not told and sum(map(has_items, folders(root))) < 2
+    lone = not told and sum(map(has_items, folders(top))) < 2
     found = [one for file in files if (one := _read(file, named, lone=lone)) is not None]
     found = [one for one in found if one.rows and len({row.labels for row in one.rows}) > 1]
     if not found:
@@ -85,13 +87,18 @@ def item_table(root: Path) -> ItemTable | None:
 def names_items(root: Path) -> tuple[Path, list[str]] | None:
     """The first table that names files of `root`, and its other columns, whatever they say."""
     files = _files(root)
-    named = _Named(items_below(root) if files else ())
+    named = _Named(items_below(folder_of(root)) if files else ())
     for file in files:
         names = column_names(file)
         key = _key(file, names, _lines(file), named) if names else None
         if key is not None:
             return file, [name for name in names if name != key]
     return None
+
+
+def folder_of(root: Path) -> Path:
+    """Where the files lie: a folder itself, or that of a table."""
+    return root if root.is_dir() else root.parent
 
 
 def items_below(root: Path, levels: int = LEVELS) -> Iterator[Path]:
@@ -123,7 +130,8 @@ class _Named:
 
 
 def _files(root: Path) -> list[Path]:
-    found = (p for p in sorted(root.glob("[!.]*")) if p.suffix.lower() in SUFFIXES and p.is_file())
+    every = sorted(root.glob("[!.]*")) if root.is_dir() else [root]
+    found = (p for p in every if p.suffix.lower() in SUFFIXES and p.is_file())
     return [path for path in found if 0 < path.stat().st_size <= ROW_BYTES]
 
 

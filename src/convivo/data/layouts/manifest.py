@@ -63,7 +63,7 @@ def index(root: Path) -> Index:
     Raises:
         ReadError: no label column, an unknown split, a path twice, a file outside, nothing usable.
     """
-    if not _tables(root) and _names_items(root):
+    if not any("label" in _columns(table) for table in _tables(root)) and _names_items(root):
         return index_of_items(root)
     table = _read(_only(root))
     there = [row for row in table.rows if row.image.is_file()]
@@ -91,8 +91,8 @@ def index(root: Path) -> Index:
 
 
 def _names_items(root: Path) -> bool:
-    """Masks tell more than a table does."""
-    return root.is_dir() and has_item_table(root) and not image_mask.matches(root)
+    """Masks tell more than a table of their folder does."""
+    return has_item_table(root) and not image_mask.matches(root)
 
 
 def _tables(root: Path) -> list[Path]:
