@@ -93,6 +93,23 @@ def test_tables_of_the_parts_make_the_split(tmp_path):
     }  # fmt: skip
 
 
+def test_tables_that_part_names_and_tables_that_do_not(tmp_path):
+    pictures(tmp_path / "images", ["a", "b", "c", "d"], ".png")
+    table(tmp_path / "one.csv", "id,finding", "a,x|y", "b,x")
+    table(tmp_path / "two.csv", "id,finding", "c,No Finding", "d,y")
+    index = detect(tmp_path)
+    assert index.classes == ("x", "y")
+    assert index.extra["multi_label"]
+    assert index.extra["targets"].tolist() == [[1, 1], [1, 0], [0, 0], [0, 1]]
+
+
+def test_of_tables_with_other_classes_the_longest_counts(tmp_path):
+    pictures(tmp_path / "images", ["a", "b", "c", "d", "e"], ".png")
+    table(tmp_path / "one.csv", "id,x,y", "a,1,0", "b,0,1")
+    table(tmp_path / "two.csv", "id,v,w", "c,1,0", "d,0,1", "e,0,1")
+    assert detect(tmp_path).classes == ("v", "w")
+
+
 def test_files_of_a_test_folder_are_for_prediction_and_others_are_missing(tmp_path):
     pictures(tmp_path / "train_images", ["a", "b", "x"], ".png")
     pictures(tmp_path / "test_images", ["c"], ".png")
@@ -128,7 +145,7 @@ def test_columns_that_do_not_say_which_of_them_to_learn(tmp_path):
     for root in (tmp_path, tmp_path / "boneage.csv"):
         with pytest.raises(
             ReadError,
-            match=r"column holds the labels; got columns boneage, male\. Name the one to learn: l",
+            match=r"has a column of labels \(label, .*; got columns boneage, male\. Name the one to ",
         ):
             detect(root)
 

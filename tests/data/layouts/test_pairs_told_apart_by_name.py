@@ -115,6 +115,18 @@ def test_folders_of_labels_beside_those_of_the_splits(tmp_path, beside):
     assert {Path(case.label).parent.name[:2] for case in index.cases} == {"tr", "te"}
 
 
+def test_labels_of_another_name_in_one_split_are_of_something_else(tmp_path):
+    for split in ("training", "test"):
+        for name in ("1", "2"):
+            png(tmp_path / split / f"images/{name}.png")
+            png(tmp_path / split / f"mask/{name}_mask.gif", 1)
+    png(tmp_path / "training/1st_manual/1_manual1.gif", 1)
+    png(tmp_path / "training/1st_manual/2_manual1.gif", 1)
+    index = detect(tmp_path)
+    assert [Path(case.label).parent.name for case in index.cases] == ["1st_manual"] * 2
+    assert [Path(path).parent.parent.name for path in index.unlabelled] == ["test"] * 2
+
+
 def test_a_folder_with_two_sets_keeps_them_apart(tmp_path):
     for name in ("1_train", "1_test", "2_train"):
         png(tmp_path / f"images/{name}.png")

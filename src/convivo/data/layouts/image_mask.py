@@ -5,7 +5,7 @@ and one folder per case with a file per channel and one of labels.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,7 +129,11 @@ def _parts(root: Path) -> Iterator[tuple[Split | None, Pairs | list[Path]]]:
         if "test" in splits:
             yield None, _images_of(splits["test"])
     elif splits:
-        yield from ((split, _part(folder)) for split, folder in splits.items())
+        usual = _usual_labels(splits.values())
+        for split, folder in splits.items():
+            both = folder_pair(folder)
+            other = both is not None and both[1].name.lower() != usual
+            yield split, _images_of(folder) if other else _part(folder)
     else:
         in_order = sorted(folders(root), key=lambda path: natural(path.name))
         yield from ((None, _one_image(folder)) for folder in in_order)
@@ -143,6 +147,13 @@ def _part(folder: Path) -> Pairs | list[Path]:
         return mixed_pairs(item_files(folder)) or _images_of(folder)
     images, labels = item_files(both[0]), item_files(both[1])
     return pair(images, labels) if labels else images
+
+
+def _usual_labels(parts: Iterable[Path]) -> str | None:
+    """What the folders of labels are called; of several names the surest: others hold other things,
+    as DRIVE's test part has only masks of where there is an image."""
+    found = {both[1].name.lower() for folder in parts if (both := folder_pair(folder))}
+    return min(found, key=LABELS.index, default=None)
 
 
 def _labels_beside(folder: Path) -> Path | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from convivo.data.layouts import class_folders
 from convivo.data.layouts.item_table import (
+    LABELS,
     ItemTable,
     Row,
     folder_of,
@@ -50,7 +51,8 @@ def index_of_items(root: Path) -> Index:
     table, top = item_table(root), folder_of(root)
     if table is None:
         file, names = names_items(root) or (root, [])
-        rule, remedy = "one column holds the labels", "Name the one to learn: label"
+        rule = f"a table has a column of labels ({', '.join(LABELS[:6])}, ...)"
+        remedy = "Name the one to learn: label"
         raise ReadError(file, rule, f"columns {', '.join(names[:8])}", remedy)
     rows = [row for row in table.rows if table.several or row.labels != ("",)]
     names = {name for row in rows for name in row.labels}

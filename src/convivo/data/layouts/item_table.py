@@ -6,7 +6,7 @@ column whose name says so, in the only other one, or in a column of zeros and on
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convivo.data.layouts.listing import SPLITS, folders, has_items, item_files
@@ -76,12 +76,10 @@ def item_table(root: Path) -> ItemTable | None:
     lone = not told and sum(map(has_items, folders(top))) < 2
     found = [one for file in files if (one := _read(file, named, lone=lone)) is not None]
     found = [one for one in found if one.rows and len({row.labels for row in one.rows}) > 1]
-    if not found:
-        return None
-    alike = [one for one in found if one.columns == found[0].columns]
-    if len(alike) != len(found):
-        return max(found, key=lambda one: len(one.rows)) if len(found) > 1 else None
-    return found[0] if len(found) == 1 else _joined(found)
+    kinds = [(one.columns, one.classes) for one in found]
+    if len(found) > 1 and all(kind == kinds[0] for kind in kinds):
+        return _joined(found)
+    return max(found, key=lambda one: len(one.rows), default=None)
 
 
 def names_items(root: Path) -> tuple[Path, list[str]] | None:
@@ -229,8 +227,13 @@ def _table(
 
 
 def _labels(text: str, several: bool) -> tuple[str, ...]:
-    parts = [part.strip() for part in APART.split(text)] if several else [text]
-    return tuple(part for part in parts if part.lower() not in NONE) if several else tuple(parts)
+    if not several:
+        return (text,)
+    return _without_none([part.strip() for part in APART.split(text)])
+
+
+def _without_none(labels: Iterable[str]) -> tuple[str, ...]:
+    return tuple(label for label in labels if label.lower() not in NONE)
 
 
 def _ones(line: Mapping[str, str], hot: Sequence[str]) -> tuple[str, ...]:
@@ -244,12 +247,16 @@ def _joined(tables: Sequence[ItemTable]) -> ItemTable | None:
         return None
     splits = [split_in(one.file.stem) for one in tables]
     told = None not in splits and len(set(splits)) == len(splits)
+    several = any(one.several for one in tables)
     rows = [
-        Row(row.line, row.image, row.labels, row.subject, split if told else row.split)
+        replace(
+            row,
+            labels=_without_none(row.labels) if several else row.labels,
+            split=split if told else row.split,
+        )
         for one, split in zip(tables, splits, strict=True)
         for row in one.rows
     ]
-    several = any(one.several for one in tables)
     absent = sum(one.absent for one in tables)
     first = tables[0]
     return ItemTable(first.file, tuple(rows), absent, first.columns, first.classes, several)
