@@ -145,7 +145,7 @@ def test_columns_that_do_not_say_which_of_them_to_learn(tmp_path):
     for root in (tmp_path, tmp_path / "boneage.csv"):
         with pytest.raises(
             ReadError,
-            match=r"has a column of labels \(label, .*; got columns boneage, male\. Name the one to ",
+            match=r"has a column of labels \(label, .*; got columns boneage, male\. Name the one",
         ):
             detect(root)
 
