@@ -2,11 +2,11 @@
 
 Images are answered as `predict` answers them, decoding included: NumPy array in, probabilities out.
 The engines take turns, in a new order each round, so that what else the machine does meets all of
-them; the ratio torch / engine is taken round by round, and its median told with n. Weights are
-drawn: no accuracy is measured, but how far the probabilities lie from torch's is told, and how many
-classes are the same. int8 is quantised on drawn images; what it costs trained networks is for
-`convivo predict --precision int8` to say, which refuses to lose score. Each network is measured in
-a process of its own.
+them, each after a call of its own that is not timed; the ratio torch / engine is taken round by
+round, and its median told with n. Weights are drawn: no accuracy is measured, but how far the
+probabilities lie from torch's is told, and how many classes are the same. int8 is quantised on
+drawn images; what it costs trained networks is for `convivo predict --precision int8` to say, which
+refuses to lose score. Each network is measured in a process of its own.
 Run: python bench/inference.py --rounds 15 --out bench/results/inference.md
 """
 
@@ -77,6 +77,7 @@ def seconds_of(engines, images, rounds):
     seconds = np.empty((rounds, len(engines)))
     for row in seconds:
         for place in rng.permutation(len(engines)):
+            engines[place](images)  # the threads of the one before still turn over
             began = time.perf_counter()
             engines[place](images)
             row[place] = time.perf_counter() - began
