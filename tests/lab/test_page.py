@@ -32,7 +32,8 @@ def test_the_lectures_figure(tab: Watched) -> None:
 def picture(tab: Watched) -> tuple[list[str], np.ndarray]:
     """What is shown: every canvas to the bit and all text, and the window as the eye sees it."""
     tab.settle()
-    tab.page.evaluate("document.querySelector('#note').textContent = ''")  # milliseconds
+    # milliseconds, which may be told anew at any moment
+    tab.page.evaluate("document.querySelector('#note').style.visibility = 'hidden'")
     parts = tab.page.evaluate(
         "() => [...[...document.querySelectorAll('canvas')].filter(c => c.offsetParent)"
         ".map(c => c.toDataURL()), document.body.innerText]"
