@@ -72,8 +72,9 @@ def test_a_table_without_classes_is_for_prediction(tmp_path):
 def test_tables_of_other_things_are_no_series(tmp_path):
     features = [f"feature_{word}" for word in ("mean", "error", "worst")]
     write(tmp_path / "a.csv", [[1.0, 2.0, 3.0, 0]] * 9, [*features, "target"])
-    with pytest.raises(ReadError, match="must be of a known layout"):
-        detect(tmp_path)
+    for root in (tmp_path, tmp_path / "a.csv"):
+        with pytest.raises(ReadError, match="must be of a known layout"):
+            detect(root)
     with pytest.raises(ReadError, match=r"a table of series has 20 columns of values or more; got"):
         read(tmp_path / "a.csv", 0)
 

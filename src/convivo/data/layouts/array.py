@@ -43,10 +43,11 @@ class _File:
 def matches(root: Path) -> bool:
     """Whether the file is of a known format, or the folder (or its `images/`) holds such files.
 
-    A file that is named itself may also be a table of numbers, which a folder is not searched for.
+    A file that is named itself may also be a table of numbers, which a folder is not searched for;
+    not a CSV file: with series in it `ucr` takes it, and it may be a table of anything.
     """
     if root.is_file() or suffix_of(root) == ".zarr":
-        return suffix_of(root) is not None
+        return suffix_of(root) not in (None, ".csv")
     return root.is_dir() and any(has_items(folder) for folder in _places(root))
 
 
