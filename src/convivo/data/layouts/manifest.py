@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convivo.data.layouts import image_mask
 from convivo.data.layouts.item_cases import has_item_table, index_of_items
+from convivo.data.layouts.item_table import PARTS, SUBJECTS
 from convivo.data.layouts.listing import SPLITS, dimensions, given_splits, in_order, relative
 from convivo.data.layouts.table_rows import SUFFIXES, column_names, rows_of
 from convivo.data.problems import problem
@@ -18,8 +19,8 @@ NAME = "manifest"
 COLUMNS = {
     "path": ("path", "image", "file", "filename", "image_path", "filepath"),
     "label": ("label", "class", "target", "mask", "label_path", "mask_path"),
-    "subject": ("subject", "patient", "subject_id", "patient_id", "subjectid", "patientid"),
-    "split": ("split", "set", "partition"),
+    "subject": SUBJECTS,
+    "split": PARTS,
 }
 MASK_COLUMNS = ("mask", "label_path", "mask_path")
 
